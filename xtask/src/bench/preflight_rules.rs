@@ -22,7 +22,7 @@ pub fn findings(
 ) -> Vec<Finding> {
     let mut findings = devices(manifest, state, target);
     let error = facts.nvidia_smi.as_ref().filter(|_| has_backend(manifest, "cuda"));
-    findings.extend(error.map(|error| nvidia::smi_failed(error)));
+    findings.extend(error.map(|error| nvidia::smi_failed(error, &facts.gpus)));
     if none_is_an_error(&findings) {
         findings.extend(gpus(manifest, facts, state));
     }

@@ -157,6 +157,12 @@ pub fn is_too_old(capability: &str) -> bool {
     number(capability).is_some_and(|capability| Some(capability) < oldest)
 }
 
+/// Whether the GPU is older than Turing: CUDA 13, the open kernel module and NVIDIA's drivers from
+/// 590 on do not support it.
+pub fn is_before_turing(capability: &str) -> bool {
+    number(capability).is_some_and(|capability| capability < (7, 5))
+}
+
 /// Whether this is a CUDA capability such as `8.6`. Strict, because it is pasted into Nix code.
 pub fn is_capability(text: &str) -> bool {
     let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
@@ -209,8 +215,12 @@ fn outside_toolkit(manifest: &Manifest) -> Option<Finding> {
 /// capabilities, 13 newer ones.
 pub fn other_cuda(manifest: &Manifest) -> String {
     let version = manifest.cuda_version.as_deref().and_then(number);
-    let other = if version < Some((13, 0)) { 13 } else { 12 };
-    format!("`nixpkgs.overlays = [ (_: prev: {{ cudaPackages = prev.cudaPackages_{other}; }}) ];`")
+    format!("`{}`", cuda_overlay(if version < Some((13, 0)) { 13 } else { 12 }))
+}
+
+/// Formats the overlay that selects a major version of CUDA.
+pub fn cuda_overlay(major: u32) -> String {
+    format!("nixpkgs.overlays = [ (_: prev: {{ cudaPackages = prev.cudaPackages_{major}; }}) ];")
 }
 
 /// Returns the capabilities that the variant's CUDA does not compile.

@@ -2,6 +2,8 @@
 //!
 //! Pure: no I/O, no clock.
 
+use std::ops::Range;
+
 use crate::findings::finding::Finding;
 use crate::hardware::facts::{Gpu, Vendor};
 use crate::hardware::gpu_targets::{is_capability, is_too_old};
@@ -15,6 +17,14 @@ const JETSONS: [(&str, &str, &str); 6] = [
     ("tegra234", "Orin", "8.7"),
     ("tegra264", "Thor", "11.0"),
 ];
+
+/// Device IDs of Maxwell, Pascal and Volta: the GPUs that CUDA 12 supports and drivers from 590 on
+/// ignore. Lower numbers are older GPUs, higher ones are Turing and later.
+const MAXWELL_TO_VOLTA: Range<u32> = 0x1340..0x1e00;
+
+const LEGACY_HELP: &str = "set services.xserver.videoDrivers = [ \"nvidia\" ], hardware.nvidia.branch = \
+                      \"legacy_580\" and hardware.nvidia.open = false on the host and reboot, then \
+                      probe it again: later drivers ignore this GPU";
 
 const DRIVER_HELP: &str = "set services.xserver.videoDrivers = [ \"nvidia\" ] on the host and reboot, then \
                       probe it again; or look the card up at developer.nvidia.com/cuda-gpus";
@@ -125,8 +135,29 @@ pub fn smi_error(text: &str) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("; "))
 }
 
+fn device(gpu: &Gpu) -> Option<u32> {
+    u32::from_str_radix(gpu.pci.as_ref()?.strip_prefix("10de:")?, 16).ok()
+}
+
+/// Whether the GPU is older than every CUDA version that builds llama.cpp supports.
+pub fn is_before_maxwell(gpu: &Gpu) -> bool {
+    match &gpu.cuda_capability {
+        Some(capability) => is_too_old(capability),
+        None => device(gpu).is_some_and(|device| device < MAXWELL_TO_VOLTA.start),
+    }
+}
+
+/// Returns the help for a GPU without NVIDIA's driver.
+fn driver_help(gpu: &Gpu) -> &'static str {
+    let is_without = gpu.driver.is_none() || gpu.is_on_nouveau();
+    let is_old = device(gpu).is_some_and(|device| MAXWELL_TO_VOLTA.contains(&device));
+    if is_without && is_old { LEGACY_HELP } else { DRIVER_HELP }
+}
+
 /// Reports an error message of nvidia-smi, with the help for known ones.
-pub fn smi_failed(message: &str) -> Finding {
+pub fn smi_failed(message: &str, gpus: &[Gpu]) -> Finding {
+    const NO_DRIVER: [&str; 3] =
+        ["No devices were found", "communicate with the NVIDIA driver", "Driver Not Loaded"];
     const HELP: [(&str, &str); 9] = [
         (
             "version mismatch",
@@ -158,6 +189,9 @@ pub fn smi_failed(message: &str) -> Finding {
         ("requires reset", "stop what uses the GPU and run `nvidia-smi --gpu-reset`, or reboot"),
     ];
     let known = HELP.iter().find(|(pattern, _)| message.contains(pattern)).map(|(_, help)| *help);
+    // The driver also fails if it ignores the only GPU.
+    let legacy = gpus.iter().map(driver_help).find(|help| *help == LEGACY_HELP);
+    let known = legacy.filter(|_| NO_DRIVER.iter().any(|it| message.contains(it))).or(known);
     Finding::warning(
         "nvidia-smi",
         format!("nvidia-smi: {message}"),
@@ -167,24 +201,28 @@ pub fn smi_failed(message: &str) -> Finding {
     )
 }
 
-/// Reports a GPU whose CUDA capability is unknown because nvidia-smi did not run.
+/// Reports a GPU whose CUDA capability is unknown because nvidia-smi did not run, or is too old.
 pub fn without_capability(gpu: &Gpu) -> Finding {
+    let (name, driver) = (&gpu.name, gpu.driver.as_deref().unwrap_or_default());
     if gpu.is_on_nouveau() {
         return Finding::warning(
             "wrong-driver",
-            format!(
-                "{} uses the driver {}, but CUDA needs NVIDIA's",
-                gpu.name,
-                gpu.driver.as_deref().unwrap_or("nouveau")
-            ),
-            DRIVER_HELP,
+            format!("{name} uses the driver {driver}, but CUDA needs NVIDIA's"),
+            driver_help(gpu),
         );
     }
-    Finding::warning(
-        "unknown-capability",
-        format!("{}: cannot read its CUDA capability without nvidia-smi", gpu.name),
-        DRIVER_HELP,
-    )
+    let version = driver.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    let problem = match version {
+        Some(..510) => format!("driver {driver} does not report its CUDA capability"),
+        _ => "cannot read its CUDA capability without nvidia-smi".to_owned(),
+    };
+    let help = match version {
+        Some(..510) => {
+            "use driver 510 or later, or look the card up at developer.nvidia.com/cuda-gpus"
+        }
+        _ => driver_help(gpu),
+    };
+    Finding::warning("unknown-capability", format!("{name}: {problem}"), help)
 }
 
 /// Reports a GPU that nvidia-smi does not list although it lists others.
@@ -192,22 +230,30 @@ pub fn unlisted(gpu: &Gpu) -> Finding {
     if gpu.is_on_nouveau() {
         return without_capability(gpu);
     }
+    let help = match driver_help(gpu) {
+        LEGACY_HELP => LEGACY_HELP,
+        _ => {
+            "look it up at developer.nvidia.com/cuda-gpus; an older card may need another \
+             hardware.nvidia.package"
+        }
+    };
     Finding::warning(
         "unknown-capability",
         format!("{}: its CUDA capability is unknown, as nvidia-smi does not list it", gpu.name),
-        "look it up at developer.nvidia.com/cuda-gpus; an older card may need another \
-         hardware.nvidia.package",
+        help,
     )
 }
 
 /// Reports a GPU that is older than every CUDA that builds llama.cpp supports.
 pub fn too_old(gpu: &Gpu) -> Option<Finding> {
-    let capability = gpu.cuda_capability.as_ref().filter(|it| is_too_old(it))?;
-    Some(Finding::warning(
-        "cuda-version",
-        format!("{}: no CUDA version that can build llama.cpp supports {capability}", gpu.name),
-        "use another backend; NVIDIA's driver for this card may have Vulkan",
-    ))
+    let what = gpu.cuda_capability.as_deref().unwrap_or("this GPU");
+    is_before_maxwell(gpu).then(|| {
+        Finding::warning(
+            "cuda-version",
+            format!("{}: no CUDA version that can build llama.cpp supports {what}", gpu.name),
+            "use another backend; NVIDIA's driver for this card may have Vulkan",
+        )
+    })
 }
 
 /// Adds the MIG slices that `nvidia-smi -L` lists below each GPU: `MIG 3g.40gb Device 0: (…)`.

@@ -51,11 +51,12 @@ impl ProbeReport {
 pub fn unknown(facts: &Facts) -> Vec<Finding> {
     let has_capability = |gpu: &Gpu| gpu.cuda_capability.is_some();
     let is_only_in_vulkan = |gpu: &Gpu| gpu.pci.is_none() && gpu.vulkan.is_some();
-    let unlisted = facts
-        .gpus_of(Vendor::Nvidia)
-        .filter(|gpu| !has_capability(gpu) && !gpu.unprobed && !is_only_in_vulkan(gpu));
+    let unlisted = facts.gpus_of(Vendor::Nvidia).filter(|gpu| {
+        let is_known = has_capability(gpu) || nvidia::is_before_maxwell(gpu);
+        !is_known && !gpu.unprobed && !is_only_in_vulkan(gpu)
+    });
     let mut findings: Vec<Finding> = match &facts.nvidia_smi {
-        Some(message) => vec![nvidia::smi_failed(message)],
+        Some(message) => vec![nvidia::smi_failed(message, &facts.gpus)],
         None if facts.gpus_of(Vendor::Nvidia).any(has_capability) => {
             unlisted.map(nvidia::unlisted).collect()
         }
@@ -93,9 +94,10 @@ pub fn read(host: &str, output: &str) -> Result<Facts, String> {
     let gpus = gpus(&section);
     // NVIDIA's driver may be installed on a machine without an NVIDIA card: its error is expected.
     let displays = displays(section("pci"));
-    let mut vendors = displays.iter().filter_map(|it| Vendor::of_pci(it.device.vendor)).peekable();
-    let may_have_nvidia =
-        vendors.peek().is_none() || vendors.any(|vendor| vendor == Vendor::Nvidia);
+    let is_gpu = |it: &&Display| Vendor::of_pci(it.device.vendor).is_some();
+    let mut cards = displays.iter().filter(is_gpu).map(|it| it.device.gpu()).peekable();
+    let may_have_nvidia = cards.peek().is_none()
+        || cards.any(|card| card.is_some_and(|gpu| gpu.vendor == Vendor::Nvidia));
     let first = |name| section(name).lines().find(|line| !line.is_empty()).map(str::to_owned);
     Ok(Facts {
         cores: Cores::read(&cpu, &section),

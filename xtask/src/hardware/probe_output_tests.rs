@@ -216,13 +216,13 @@ fn an_integrated_gpu_is_recognized_by_its_target() {
 
 #[test]
 fn an_nvidia_card_that_nvidia_smi_omits_replaces_no_other() {
-    let pci = "PCI_ID=10DE:102D\nPCI_SLOT_NAME=0000:01:00.0\n\n\
+    let pci = "PCI_ID=10DE:1B38\nPCI_SLOT_NAME=0000:01:00.0\n\n\
                DRIVER=nvidia\nPCI_ID=10DE:1401\nPCI_SLOT_NAME=0000:02:00.0\n\n";
     let facts = read_sections(&[("pci", pci), ("nvidia-smi", SMI)]);
     let [listed, other] = &facts.gpus[..] else { panic!("{:?}", facts.gpus) };
     assert_eq!(
         (listed.pci.as_deref(), other.pci.as_deref()),
-        (Some("10de:1401"), Some("10de:102d"))
+        (Some("10de:1401"), Some("10de:1b38"))
     );
     let report = ProbeReport::new("a", "a", Ok(facts));
     let [finding] = &report.findings[..] else { panic!("{:?}", report.findings) };
@@ -256,6 +256,48 @@ fn the_error_of_one_gpu_of_several_is_quoted() {
     for line in ["", "NVIDIA GB10, 12.1, 580.95.05, [N/A]\n", "WARNING: infoROM is corrupted\n"] {
         assert_eq!(nvidia::smi_error(&format!("{header}{good}{line}")), None);
     }
+}
+
+const FAILED: &str =
+    "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n";
+
+/// Drivers from 590 on ignore a GTX 1050 and a P40. The last is a Turing.
+#[test]
+fn the_driver_for_older_gpus_is_named() {
+    for (id, driver, code, is_legacy) in [
+        ("1C8D", "", "nvidia-smi", true),
+        ("1B38", "DRIVER=nouveau\n", "nvidia-smi", true),
+        ("1B38", "DRIVER=nvidia\n", "nvidia-smi", false),
+        ("1E04", "", "nvidia-smi", false),
+        ("1B38", "DRIVER=nouveau\n", "wrong-driver", true),
+        ("1B38", "", "unknown-capability", true),
+        ("1E04", "DRIVER=nouveau\n", "wrong-driver", false),
+    ] {
+        let pci = format!("{driver}PCI_CLASS=30200\nPCI_ID=10DE:{id}\n\n");
+        let smi = if code == "nvidia-smi" { FAILED } else { "" };
+        let facts = read_sections(&[("pci", &pci), ("nvidia-smi", smi)]);
+        let [finding] = &unknown(&facts)[..] else { panic!("{facts:?}") };
+        assert_eq!(
+            (finding.code, finding.help.contains("legacy_580")),
+            (code, is_legacy),
+            "{id} {driver}"
+        );
+    }
+}
+
+/// A GT 620M, which NVIDIA's current drivers ignore, too.
+#[test]
+fn a_gpu_from_before_maxwell_is_recognized_by_its_number() {
+    let facts = read_sections(&[("pci", "DRIVER=nouveau\nPCI_ID=10DE:1140\n\n")]);
+    let [finding] = &unknown(&facts)[..] else { panic!("{:?}", unknown(&facts)) };
+    assert_eq!(finding.code, "cuda-version");
+}
+
+#[test]
+fn nvidia_smi_fails_if_the_only_card_is_reserved_for_a_virtual_machine() {
+    let pci = "DRIVER=vfio-pci\nPCI_ID=10DE:2204\n\n";
+    let facts = read_sections(&[("pci", pci), ("nvidia-smi", FAILED)]);
+    assert_eq!((unknown(&facts), facts.gpus), (vec![], vec![]));
 }
 
 #[test]

@@ -7,15 +7,17 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::hardware::cores::Cores;
+use crate::hardware::cpu::Arch;
 use crate::hardware::facts::{Facts, Gpu, Vendor};
-use crate::hardware::gpu_targets::is_too_old;
+use crate::hardware::gpu_targets::{cuda_overlay, is_before_turing, is_too_old};
 use crate::hardware::microarch::{DISPATCH, Detected, Table};
 use crate::nix::names::nix_string;
 
-/// Targets for which nixpkgs' ROCm libraries have kernels (`rocmPackages.clr.gpuTargets`).
-const ROCM_TARGETS: [&str; 13] = [
-    "gfx900", "gfx906", "gfx908", "gfx90a", "gfx942", "gfx1010", "gfx1030", "gfx1100", "gfx1101",
-    "gfx1102", "gfx1151", "gfx1200", "gfx1201",
+/// Targets for which nixpkgs' ROCm libraries have kernels (`rocmPackages.clr.gpuTargets`). Without
+/// gfx1103, which was added in 2026 and also has Vulkan.
+const ROCM_TARGETS: [&str; 14] = [
+    "gfx900", "gfx906", "gfx908", "gfx90a", "gfx942", "gfx950", "gfx1010", "gfx1030", "gfx1100",
+    "gfx1101", "gfx1102", "gfx1151", "gfx1200", "gfx1201",
 ];
 
 pub fn rocm_supports(target: &str) -> bool {
@@ -45,14 +47,16 @@ fn rocm_target(gpu: &Gpu) -> Option<&String> {
     gpu.gfx_target.as_ref().filter(|target| rocm_supports(target))
 }
 
-/// Returns the best backend for this GPU. None if the CPU is the safer choice.
-pub fn backend_for(gpu: &Gpu) -> Option<&'static str> {
+/// Returns the best backend for this GPU in a machine of this architecture. None if the CPU is the
+/// safer choice.
+pub fn backend_for(gpu: &Gpu, arch: Arch) -> Option<&'static str> {
     if !gpu.is_worth_using() {
         return None;
     }
     match gpu.vendor {
         Vendor::Nvidia if cuda_target(gpu).is_some() => Some("cuda"),
-        Vendor::Amd if rocm_target(gpu).is_some() => Some("rocm"),
+        // nixpkgs has ROCm for x86_64 only.
+        Vendor::Amd if rocm_target(gpu).is_some() && arch == Arch::X86_64 => Some("rocm"),
         _ if gpu.vulkan.is_some() => Some("vulkan"),
         _ => None,
     }
@@ -60,6 +64,7 @@ pub fn backend_for(gpu: &Gpu) -> Option<&'static str> {
 
 impl Recommendation {
     pub fn new(facts: &Facts) -> Self {
+        let backend_for = |gpu: &Gpu| backend_for(gpu, facts.cpu.arch);
         let mut backends: BTreeSet<&str> = facts.gpus.iter().filter_map(backend_for).collect();
         // Beside a card, a small integrated GPU would only slow llama.cpp down.
         if backends.len() > 1 {
@@ -108,12 +113,16 @@ impl Recommendation {
         if let Some(threads) = self.threads.filter(|_| self.backend == ["cpu"]) {
             lines.push(format!("threads = {threads};"));
         }
-        let unfree = match self.backend.contains(&"cuda") {
-            true => "\n\n# The CUDA libraries.\nnixpkgs.config.allowUnfree = true;",
-            false => "",
-        };
         let options = lines.join("\n").replace('\n', "\n  ");
-        format!("programs.llama-cpp = {{\n  {options}\n}};{unfree}")
+        let mut text = format!("programs.llama-cpp = {{\n  {options}\n}};");
+        if self.backend.contains(&"cuda") {
+            text += "\n\n# The CUDA libraries.\nnixpkgs.config.allowUnfree = true;";
+        }
+        if self.cuda_capabilities.iter().any(|it| is_before_turing(it)) {
+            text += "\n# CUDA 13 does not compile for GPUs older than Turing.\n";
+            text += &cuda_overlay(12);
+        }
+        text
     }
 }
 

@@ -9,8 +9,9 @@ use crate::findings::finding::{Finding, Severity};
 use crate::fleet::manifest::Manifest;
 use crate::hardware::facts::{Facts, Gpu, Vendor};
 use crate::hardware::gpu_targets::{self, Fit};
+use crate::hardware::nvidia::{self, is_before_maxwell};
 use crate::hardware::recommendation::{self, backend_for};
-use crate::hardware::{cpu_rules, nvidia, threads};
+use crate::hardware::{cpu_rules, threads};
 use crate::nix::names::nix_string;
 
 pub fn findings(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
@@ -47,7 +48,8 @@ pub fn gpus(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
         if gpus.is_empty() {
             findings.push(no_gpu(manifest, facts, backend, &format!("{} GPU", vendor.name())));
         } else if gpus.iter().all(|gpu| gpu.is_on_nouveau()) {
-            findings.push(nvidia::without_capability(gpus[0]));
+            let too_old = nvidia::too_old(gpus[0]);
+            findings.push(too_old.unwrap_or_else(|| nvidia::without_capability(gpus[0])));
         } else {
             findings.extend(kernels(manifest, vendor, &gpus));
         }
@@ -70,7 +72,7 @@ pub fn gpus(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
 fn no_gpu(manifest: &Manifest, facts: &Facts, backend: &str, what: &str) -> Finding {
     // In a container without PCI, only nvidia-smi could have listed a GPU.
     if let Some(message) = facts.nvidia_smi.as_ref().filter(|_| backend == "cuda") {
-        return nvidia::smi_failed(message);
+        return nvidia::smi_failed(message, &facts.gpus);
     }
     if facts.gpus_unknown {
         return Finding::warning(
@@ -225,6 +227,7 @@ fn runs_on(manifest: &Manifest, gpu: &Gpu) -> bool {
 }
 
 /// Reports GPUs that are known only from a hardware report, which does not say what can use them.
+/// Ignores those that would not be used anyway.
 pub fn unprobed(facts: &Facts) -> Vec<Finding> {
     let unknown = |gpu: &Gpu| {
         if gpu.is_on_nouveau() {
@@ -233,15 +236,18 @@ pub fn unprobed(facts: &Facts) -> Vec<Finding> {
         Finding::warning(
             "unknown-gpu",
             format!(
-                "{}: which backends can use this GPU is unknown, since a report has neither its \
-                 capability nor its drivers",
+                "{}: which backends can use this GPU is unknown, because a report does not have its \
+                 CUDA capability, ROCm target or Vulkan version",
                 gpu.name
             ),
             facts.probe_help(),
         )
     };
-    let mut findings: Vec<Finding> =
-        facts.gpus.iter().filter(|gpu| gpu.unprobed).map(unknown).collect();
+    let is_unused = |gpu: &Gpu| {
+        gpu.is_discrete == Some(false) || gpu.vendor == Vendor::Nvidia && is_before_maxwell(gpu)
+    };
+    let gpus = facts.gpus.iter().filter(|gpu| gpu.unprobed && !is_unused(gpu));
+    let mut findings: Vec<Finding> = gpus.map(unknown).collect();
     findings.extend(facts.gpus_unknown.then(|| {
         Finding::warning(
             "unknown-gpu",
@@ -272,7 +278,7 @@ fn idle(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
         gpu.is_worth_using() && !runs_on(manifest, gpu) && !(uses_one && is_small(gpu))
     });
     idle.map(|gpu| {
-        let backend = backend_for(gpu).unwrap_or("vulkan");
+        let backend = backend_for(gpu, facts.cpu.arch).unwrap_or("vulkan");
         Finding::warning(
             "idle-gpu",
             format!("programs.llama-cpp.backend: leaves {} unused", gpu.name),

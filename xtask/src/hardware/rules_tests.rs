@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::hardware::cpu::Cpu;
+use crate::hardware::recommendation::Recommendation;
 use crate::hardware::rules::*;
 
 const GOLDMONT_PLUS: &str = include_str!("../../tests/fixtures/probe/goldmont-plus.cpuinfo");
@@ -142,6 +143,25 @@ fn dispatch_on_arm_without_sve_loses_i8mm() {
     assert!(finding.help.ends_with("\"apple-m2\""), "{}", finding.help);
     assert!(on(include_str!("../../tests/fixtures/cpuinfo/neoverse-v2")).is_empty());
     assert!(on(include_str!("../../tests/fixtures/probe/graviton2.cpuinfo")).is_empty());
+}
+
+/// nixpkgs has ROCm for x86_64 only; MI350 has no Vulkan.
+#[test]
+fn rocm_is_suggested_where_nixpkgs_has_it() {
+    let graviton2 = include_str!("../../tests/fixtures/probe/graviton2.cpuinfo");
+    let mi350 = Gpu { vulkan: None, ..amd("gfx950", 288) };
+    for (cpuinfo, gpu, backend) in [
+        (ZEN4, amd("gfx1100", 24), "rocm"),
+        (ZEN4, mi350, "rocm"),
+        (graviton2, amd("gfx1100", 24), "vulkan"),
+    ] {
+        let facts = machine(cpuinfo, &[gpu]);
+        assert_eq!(Recommendation::new(&facts).backend, [backend]);
+        let mut manifest = variant("dispatch", &["cpu"]);
+        manifest.system = if cpuinfo == ZEN4 { "x86_64-linux" } else { "aarch64-linux" }.into();
+        let [finding] = &findings(&manifest, &facts)[..] else { panic!() };
+        assert!(finding.help.contains(&format!("add {backend:?}")), "{}", finding.help);
+    }
 }
 
 /// Another name for the same instruction sets is no finding.

@@ -142,6 +142,24 @@ fn what_can_use_a_reports_gpu_is_unknown() {
     }
 }
 
+/// Whatever a probe of the machine would find.
+#[test]
+fn a_gpu_that_would_not_be_used_needs_no_probe() {
+    for (numbers, codes_of_report) in [
+        (["8086", "a7a0"], vec![]),
+        (["8086", "e20b"], vec!["unknown-gpu"]),
+        (["10de", "1140"], vec!["cuda-version"]),
+    ] {
+        let mut text: serde_json::Value = serde_json::from_str(RADEON).unwrap();
+        let [vendor, device] = numbers.map(|hex| json!({ "hex": hex }));
+        text["hardware"]["graphics_card"] = json!([{ "vendor": vendor, "device": device }]);
+        let report = report(&text.to_string());
+        assert_eq!(codes(&report.findings), codes_of_report, "{numbers:?}");
+        let found = judged(&variant("znver4", &["cpu"]), &report.facts.unwrap());
+        assert_eq!(found.is_empty(), numbers[1] != "e20b", "{numbers:?}");
+    }
+}
+
 #[test]
 fn an_intel_card_is_recognised_with_and_without_vulkaninfo() {
     let pci = "DRIVER=xe\nPCI_ID=8086:E20B\nPCI_SLOT_NAME=0000:03:00.0\nRENDER=renderD128\n\n";
@@ -209,6 +227,7 @@ fn nvidia_smis_messages_are_quoted() {
                name, driver_version, memory.total [MiB]\nTesla K80, 470.1, 11441 MiB\n";
     let report = probed(&[("pci", CARD), ("nvidia-smi", old)]);
     assert_eq!(codes(&report.findings), ["unknown-capability"]);
+    assert!(report.findings[0].message.contains("driver 470.1 does not report"), "{report:?}");
 }
 
 #[test]

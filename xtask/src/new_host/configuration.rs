@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::hardware::facts::{Facts, Vendor};
+use crate::hardware::gpu_targets::is_before_turing;
 use crate::hardware::recommendation::{Recommendation, layout, list};
 use crate::new_host::machine::{Loader, Machine, Network, NixosFolder, User};
 use crate::nix::names::nix_string;
@@ -30,8 +31,14 @@ pub fn files(
 /// Generates hosts/NAME/default.nix from blocks of lines. Omits empty blocks.
 fn default_nix(facts: &Facts, recommended: &Recommendation, machine: &Machine) -> String {
     let importable = importable(&machine.nixos);
-    let mut blocks =
-        vec![imports(machine, importable), recommended.nix(), drivers(facts, recommended)];
+    // Options of the imported configuration would conflict with other values here.
+    let is_set =
+        |name: &str| importable.is_ok() && code(&machine.nixos).any(|line| line.contains(name));
+    let mut blocks = vec![
+        imports(machine, importable),
+        recommended.nix(),
+        drivers(facts, recommended, is_set("nvidia")),
+    ];
     if importable.is_err() {
         blocks.extend([boot(machine), file_systems(machine), network(machine), region(machine)]);
         blocks.extend(users(machine, recommended));
@@ -39,7 +46,11 @@ fn default_nix(facts: &Facts, recommended: &Recommendation, machine: &Machine) -
     } else {
         blocks.push("# xtask logs in over SSH.\nservices.openssh.enable = true;".to_owned());
     }
-    blocks.extend([nix(machine), SERVER.to_owned(), state_version(machine, importable.is_ok())]);
+    blocks.extend([
+        nix(machine, is_set("experimental-features")),
+        SERVER.to_owned(),
+        state_version(machine, importable.is_ok()),
+    ]);
     let blocks = blocks.iter().filter(|block| !block.is_empty()).map(|block| indented(block));
     let blocks: Vec<String> = blocks.collect();
 
@@ -65,7 +76,6 @@ fn importable(folder: &NixosFolder) -> Result<(), Option<&'static str>> {
     if !folder.files.contains_key("configuration.nix") {
         return Err(None);
     }
-    let code = || folder.files.values().flat_map(|text| text.lines()).map(without_comment);
     // `<nixpkgs/nixos/…>` and other channels.
     let is_lookup = |line: &str| {
         line.split('<').skip(1).any(|rest| {
@@ -73,7 +83,7 @@ fn importable(folder: &NixosFolder) -> Result<(), Option<&'static str>> {
             name.len() < rest.len() && name.starts_with(char::is_alphabetic) && !name.contains(' ')
         })
     };
-    if code().any(is_lookup) {
+    if code(folder).any(is_lookup) {
         return Err(Some("it looks up channels such as <nixpkgs>, which a flake does not have"));
     }
     let has = |name: &str| name == HARDWARE || folder.files.contains_key(name);
@@ -83,15 +93,17 @@ fn importable(folder: &NixosFolder) -> Result<(), Option<&'static str>> {
     };
     let delimiters = |c: char| c.is_whitespace() || "()[]{};\"".contains(c);
     if folder.files.contains_key("default.nix")
-        || code().any(|line| line.split(delimiters).any(is_elsewhere))
+        || code(folder).any(|line| line.split(delimiters).any(is_elsewhere))
     {
         return Err(Some("it imports files from outside or subfolders of /etc/nixos"));
     }
     Ok(())
 }
 
-fn without_comment(line: &str) -> &str {
-    line.split('#').next().unwrap_or(line)
+/// Returns the lines of the folder's files without comments.
+fn code(folder: &NixosFolder) -> impl Iterator<Item = &str> {
+    let lines = folder.files.values().flat_map(|text| text.lines());
+    lines.map(|line| line.split('#').next().unwrap_or(line))
 }
 
 /// Comments out the host name, which the flake sets.
@@ -124,19 +136,18 @@ fn imports(machine: &Machine, importable: Result<(), Option<&str>>) -> String {
     (comment + imports).trim_end().to_owned()
 }
 
-/// Returns the GPU drivers that the recommended backends need.
-fn drivers(facts: &Facts, recommended: &Recommendation) -> String {
+/// Returns the GPU drivers that the recommended backends need. `has_nvidia`: the imported
+/// configuration selects NVIDIA's.
+fn drivers(facts: &Facts, recommended: &Recommendation, has_nvidia: bool) -> String {
     let has = |name| recommended.backend.contains(&name);
     let mut lines = vec![];
-    if has("cuda") {
-        // NVIDIA's open kernel module supports Turing (7.5) and later.
-        let is_supported = |capability: &String| {
-            let major = capability.split('.').next().and_then(|major| major.parse::<u32>().ok());
-            major >= Some(8) || capability == "7.5"
-        };
-        let is_open = recommended.cuda_capabilities.iter().all(is_supported);
+    if has("cuda") && !has_nvidia {
+        let is_old = recommended.cuda_capabilities.iter().any(|it| is_before_turing(it));
         lines.push("services.xserver.videoDrivers = [ \"nvidia\" ];".to_owned());
-        lines.push(format!("hardware.nvidia.open = {is_open};"));
+        lines.push(format!("hardware.nvidia.open = {};", !is_old));
+        if is_old {
+            lines.push("hardware.nvidia.branch = \"legacy_580\";".to_owned());
+        }
     }
     let has_amd = facts.gpus.iter().any(|gpu| gpu.vendor == Vendor::Amd);
     if has("rocm") || has("vulkan") && has_amd {
@@ -305,9 +316,12 @@ fn ssh(machine: &Machine) -> String {
     lines.join("\n")
 }
 
-fn nix(machine: &Machine) -> String {
-    let features = list(&["nix-command", "flakes"]);
-    let mut lines = vec![format!("nix.settings.experimental-features = {features};")];
+fn nix(machine: &Machine, has_features: bool) -> String {
+    let mut lines = vec![];
+    if !has_features {
+        let features = list(&["nix-command", "flakes"]);
+        lines.push(format!("nix.settings.experimental-features = {features};"));
+    }
     if machine.login != "root" && !machine.login.is_empty() {
         lines.push("# Lets this account copy systems to the machine.".to_owned());
         lines.push(format!("nix.settings.trusted-users = {};", list(&["root", &machine.login])));

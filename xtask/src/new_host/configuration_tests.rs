@@ -19,7 +19,7 @@ fn gpu(vendor: Vendor, change: fn(&mut Gpu)) -> Gpu {
 
 #[test]
 fn a_host_boots_and_is_reachable_like_its_machine() {
-    let nvidia = gpu(Vendor::Nvidia, |gpu| gpu.cuda_capability = Some("8.9".into()));
+    let nvidia = gpu(Vendor::Nvidia, |gpu| gpu.cuda_capability = Some("6.1".into()));
     let amd = gpu(Vendor::Amd, |gpu| gpu.gfx_target = Some("gfx906".into()));
     let intel = gpu(Vendor::Intel, |gpu| gpu.vulkan = Some("1.3".into()));
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/new-host");
@@ -48,9 +48,37 @@ fn the_open_kernel_module_is_for_turing_and_later() {
         card.cuda_capability = Some(capability.into());
         let facts = Facts { gpus: vec![card], ..Facts::new("a", Cpu::parse(ZEN4).unwrap()) };
         let recommended = Recommendation::new(&facts);
-        let lines = drivers(&facts, &recommended);
+        let lines = drivers(&facts, &recommended, false);
         assert!(lines.contains(&format!("open = {is_open};")), "{capability}: {lines}");
+        // Later drivers ignore older GPUs.
+        assert_eq!(lines.contains("branch = \"legacy_580\""), !is_open, "{capability}: {lines}");
     }
+}
+
+#[test]
+fn options_of_an_imported_configuration_are_not_set_again() {
+    let mut card = gpu(Vendor::Nvidia, |_| ());
+    card.cuda_capability = Some("7.5".into());
+    let facts = Facts { gpus: vec![card], ..Facts::new("a", Cpu::parse(ZEN4).unwrap()) };
+    let generated = |text: &str| {
+        let files = BTreeMap::from([("configuration.nix".to_owned(), text.to_owned())]);
+        let nixos = NixosFolder { files, is_flake: false };
+        let machine = Machine { nixos, ..Machine::default() };
+        files_of(&facts, &machine)
+    };
+    let own = ["hardware.nvidia.open", "videoDrivers", "experimental-features"];
+    let text = generated("{ }");
+    assert!(own.iter().all(|option| text.contains(option)), "{text}");
+    let text = generated(
+        "{ hardware.nvidia.open = false;\n nix.settings.experimental-features = \"flakes\"; }",
+    );
+    assert!(!own.iter().any(|option| text.contains(option)), "{text}");
+    assert!(text.contains("graphics.enable"), "{text}");
+    assert!(generated("{ } # nvidia").contains("hardware.nvidia.open"));
+}
+
+fn files_of(facts: &Facts, machine: &Machine) -> String {
+    files(facts, &Recommendation::new(facts), machine).remove("default.nix").unwrap()
 }
 
 #[test]

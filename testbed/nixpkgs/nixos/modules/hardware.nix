@@ -36,6 +36,11 @@ in
           default = null;
           description = "Whether to use the open source kernel module.";
         };
+        branch = mkOption {
+          type = types.str;
+          default = "stable";
+          description = "The branch of the NVIDIA driver to use.";
+        };
         modesetting.enable = mkEnableOption "kernel modesetting with the NVIDIA driver";
         powerManagement.enable = mkEnableOption "experimental power management through systemd";
         nvidiaPersistenced = mkEnableOption "nvidia-persistenced, which keeps the GPU initialised";
