@@ -78,7 +78,7 @@ lib.optional (
 ++ lib.optional (has "cuda" && cudaIsUnfree) (
   "${option "backends"} includes cuda, but its libraries are unfree and this nixpkgs refuses them; "
   + "set nixpkgs.config.allowUnfree = true, or nixpkgs.config.allowUnfreePredicate "
-  + "so that it accepts the CUDA licences."
+  + "so that it accepts the CUDA licences; where `import nixpkgs` makes the host's pkgs, set it there."
 )
 ++ lib.optional (cudaCapabilities != [ ] && !has "cuda") (
   "${option "cudaCapabilities"} is set, but ${option "backends"} has no cuda; "

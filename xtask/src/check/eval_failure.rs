@@ -67,10 +67,20 @@ pub(super) fn explain(
             "the evaluator ran out of memory",
             "lower --max-memory, or add memory or swap",
         ),
-        _ => (
-            HostState::EvalError,
-            diagnose(&failure.stderr, source.map(|source| source.path.as_str())),
-        ),
+        exit => {
+            let stderr = &failure.stderr;
+            let mut finding =
+                source.map_or_else(|| diagnose(stderr, None), |source| source.diagnose(stderr));
+            if finding.message.is_empty()
+                || matches!(exit, Exit::Signal(_)) && !stderr.contains("error:")
+            {
+                finding.message = format!("Nix ended without an error message ({exit})");
+            }
+            match finding.code {
+                "out-of-memory" => (HostState::OutOfMemory, finding),
+                _ => (HostState::EvalError, finding),
+            }
+        }
     };
     let mut finding = with_line(finding, source);
     // A path that was built during an evaluation may be deleted, although Nix's database has it.

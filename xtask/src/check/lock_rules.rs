@@ -202,22 +202,41 @@ pub fn pinned_elsewhere(lock: &LockFile, pinned_file: &PinnedHostsFile) -> Vec<F
         .collect()
 }
 
-/// Finds inputs that do not use the fleet's nixpkgs: an error for llama.cpp, because the fleet
-/// builds it; a note for others, where it may be intended.
+/// Finds inputs that do not use the fleet's nixpkgs: an error if llama.cpp, or the input that it
+/// comes with, brings one, because the fleet builds it; a note for others, where it may be intended.
 fn second_nixpkgs(lock: &LockFile, text: &str) -> Vec<Finding> {
     let Some(fleets) = lock.resolve(lock.node(lock.root()).input("nixpkgs")) else { return vec![] };
-    let nixpkgs_of = |node: &str| lock.resolve(lock.node(node).input("nixpkgs"));
-    let llama_cpps = lock.llama_cpps().into_iter();
-    let of_llama_cpp = llama_cpps.filter_map(nixpkgs_of).find(|nixpkgs| *nixpkgs != fleets);
-    let error = of_llama_cpp.map(|_| {
+    let inputs = lock.inputs();
+    let llama_cpps = lock.llama_cpps();
+    let nixpkgs_of = |node: &&str| lock.resolve(lock.node(node).input("nixpkgs"));
+    let used: Vec<&str> = llama_cpps.iter().filter_map(nixpkgs_of).collect();
+    let comes_with = |path: &str| {
+        let of_llama_cpp = inputs.iter().filter(|input| llama_cpps.contains(&input.key));
+        path.rsplit_once('/').is_some_and(|(owner, _)| {
+            of_llama_cpp
+                .map(|input| format!("{}/", input.path))
+                .any(|it| it.starts_with(&format!("{owner}/")))
+        })
+    };
+    let own = inputs.iter().find(|input| {
+        !input.follows
+            && input.key != fleets
+            && used.contains(&input.key)
+            && comes_with(&input.path)
+    });
+    let follow = |path: &str, why: &str| {
+        let path = path.replace('/', ".inputs.");
+        format!("set inputs.{path}.follows = \"nixpkgs\"{why}, then run `nix flake lock`")
+    };
+    let at = |finding: Finding, path: &str| {
+        placed(finding, text, path.split('/').next().unwrap_or(path))
+    };
+    let error = own.map(|own| {
         let message = "llama-cpp uses its own nixpkgs: Nix fetches a second one, and shares no \
                        packages between the two";
-        let help = "set inputs.llama-cpp.inputs.nixpkgs.follows = \"nixpkgs\", then run `nix flake \
-                    lock`";
-        placed(Finding::error("second-nixpkgs", message, help), text, "llama-cpp")
+        at(Finding::error("second-nixpkgs", message, follow(&own.path, "")), &own.path)
     });
 
-    let inputs = lock.inputs();
     let is_direct = |input: &LockedInput<'_>| !input.path.contains('/');
     let intended: Vec<&str> =
         inputs.iter().filter(|input| is_direct(input)).map(|input| input.key).collect();
@@ -228,8 +247,8 @@ fn second_nixpkgs(lock: &LockFile, text: &str) -> Vec<Finding> {
     };
     let others: Vec<&str> = inputs
         .iter()
-        .filter(|input| is_nixpkgs(input) && of_llama_cpp != Some(input.key))
-        .filter(|input| !intended.contains(&input.key))
+        .filter(|input| is_nixpkgs(input) && own.is_none_or(|own| own.key != input.key))
+        .filter(|input| !input.follows && !intended.contains(&input.key))
         .map(|input| input.path.as_str())
         .collect();
     let note = others.first().map(|first| {
@@ -237,12 +256,7 @@ fn second_nixpkgs(lock: &LockFile, text: &str) -> Vec<Finding> {
         let message = format!(
             "flake.lock has another nixpkgs for {inputs}, which shares no packages with the fleet's"
         );
-        let help = format!(
-            "set inputs.{}.follows = \"nixpkgs\" unless it is intended, then run `nix flake lock`",
-            first.replace('/', ".inputs.")
-        );
-        let input = first.split('/').next().unwrap_or(first);
-        placed(Finding::note("second-nixpkgs", message, help), text, input)
+        at(Finding::note("second-nixpkgs", message, follow(first, " unless it is intended")), first)
     });
     error.into_iter().chain(note).collect()
 }

@@ -136,7 +136,21 @@ fn a_second_nixpkgs_is_found_where_follows_is_missing_or_leads_elsewhere() {
     nested["nodes"]["llama-cpp"]["inputs"]["nixpkgs"] = json!(["fleet", "nixpkgs"]);
     assert_eq!(codes(nested.clone(), &Value::Null), [] as [&str; 0]);
     nested["nodes"]["fleet"]["inputs"]["nixpkgs"] = json!("nixpkgs");
-    assert_eq!(codes(nested, &Value::Null), ["second-nixpkgs"]);
+    let found = findings(&LockFile::new(nested.clone()), &Value::Null, "");
+    assert_eq!((found.len(), found[0].severity), (1, Severity::Error), "{found:?}");
+    assert!(found[0].help.contains("inputs.fleet.inputs.nixpkgs.follows"), "{found:?}");
+
+    // It follows another nixpkgs of the fleet, or that of another input.
+    nested["nodes"]["fleet"]["inputs"]["nixpkgs"] = json!(["nixpkgs-unstable"]);
+    nested["nodes"]["root"]["inputs"]["nixpkgs-unstable"] = json!("nixpkgs");
+    assert_eq!(codes(nested.clone(), &Value::Null), [] as [&str; 0]);
+    nested["nodes"]["fleet"]["inputs"]["nixpkgs"] = json!(["home-manager", "nixpkgs"]);
+    nested["nodes"]["root"]["inputs"].as_object_mut().unwrap().remove("nixpkgs-unstable");
+    nested["nodes"]["root"]["inputs"]["home-manager"] = json!("home-manager");
+    nested["nodes"]["home-manager"] = json!({ "inputs": { "nixpkgs": "nixpkgs" } });
+    let found = findings(&LockFile::new(nested), &Value::Null, "");
+    assert_eq!((found.len(), found[0].severity), (1, Severity::Note), "{found:?}");
+    assert!(found[0].help.contains("inputs.home-manager.inputs.nixpkgs"), "{found:?}");
 
     // One of nixos-hardware, and one by another name further down; `nixpkgs-stable` is intended.
     let mut others = lock();

@@ -139,7 +139,7 @@ fn untracked(root: &Path) -> Vec<Finding> {
     // Without Git, Nix copies the whole folder too.
     let Ok(mut files) = git::untracked(root, "*.nix") else { return vec![] };
     files.retain(|file| file.split_once('/').is_some_and(|(folder, _)| IMPORTED.contains(&folder)));
-    for file in ["flake.lock"].iter().chain(&state_file::PATHS) {
+    for file in ["flake.nix", "flake.lock"].iter().chain(&state_file::PATHS) {
         files.extend(git::untracked(root, file).unwrap_or_default());
     }
     files.into_iter().map(lock_rules::untracked).collect()

@@ -153,11 +153,12 @@ const UPDATE_NIXPKGS: &str = "`nix flake update nixpkgs`, then `cargo xtask chec
 pub fn check_lock(lock: &LockFile, inputs: &Value, now: u64) -> Vec<Check> {
     let root = lock.node(lock.root());
     let mut checks = vec![];
-    for (name, input, limit, help) in [
-        ("llama-cpp age", "llama-cpp", 30, "`cargo xtask update`"),
-        ("nixpkgs age", "nixpkgs", 60, UPDATE_NIXPKGS),
+    let llama_cpp = lock.llama_cpps().first().copied();
+    for (name, node, limit, help) in [
+        ("llama-cpp age", llama_cpp, 30, "`cargo xtask update`"),
+        ("nixpkgs age", root.input("nixpkgs").as_str(), 60, UPDATE_NIXPKGS),
     ] {
-        let node = lock.node(root.input(input).as_str().unwrap_or_default());
+        let node = lock.node(node.unwrap_or_default());
         let Some(modified) = node.locked()["lastModified"].as_u64() else { continue };
         let days = now.saturating_sub(modified) / 86_400;
         let message = format!("the pin is {days} days old");
@@ -272,6 +273,14 @@ mod tests {
         let unknown = check_lock(&LockFile::new(lock.clone()), &Value::Null, 1_000_000);
         assert_eq!(states(&unknown), [Health::Ok, Health::Ok, Health::Warning]);
         assert!(unknown[2].message.starts_with("not compared with flake.nix"), "{unknown:?}");
+        // An input of llamafleet.
+        let nested = json!({ "root": "root", "nodes": {
+            "root": { "inputs": { "llamafleet": "llamafleet" } },
+            "llamafleet": { "inputs": { "llama-cpp": "x" } },
+            "x": { "locked": { "lastModified": 1_000_000 } },
+        } });
+        let nested = check_lock(&LockFile::new(nested), &Value::Null, 1_000_000 + 40 * 86_400);
+        assert_eq!(nested[0].message, "the pin is 40 days old");
         // The clock may be behind.
         assert_eq!(check_lock(&LockFile::new(lock.clone()), &inputs, 0)[0].state, Health::Ok);
         // `update` does not update nixpkgs, so the help differs.

@@ -159,8 +159,8 @@ impl Context {
         let known = self.all_hosts()?;
         if known.is_empty() {
             bail!(
-                "the flake {} has no hosts: its nixosConfigurations are empty; `cargo xtask \
-                 new-host NAME` adds one to a fleet with a hosts/default.nix",
+                "the flake {} has no hosts: its nixosConfigurations are missing or empty; `cargo \
+                 xtask new-host NAME` adds one to a fleet with a hosts/default.nix",
                 self.flake.reference
             );
         }

@@ -17,17 +17,33 @@ pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
     if let Some((_, reason)) = message.split_once("(Source threw exception: error: ") {
         message = reason.strip_suffix(')').unwrap_or(reason).to_owned();
     }
-    let code = classify(&message);
+    let mut code = classify(&message);
+    if let Some(name) = module_argument(&clean, &message, code) {
+        code = "module-argument";
+        message = format!("the module argument `{name}` is not in specialArgs: {message}");
+    }
+    if let (FETCH, Some(reason)) = (code, reason_of_git(&clean)) {
+        message = format!("{message}: {reason}");
+    }
     // A network failure has no place in the fleet.
-    let place =
-        source.filter(|_| code != FETCH).and_then(|source| own_place(&clean, &message, source));
+    let place = source
+        .filter(|_| code != FETCH)
+        .and_then(|source| own_place(&clean, &message, code, source));
     let sentence = source.map_or_else(
         || message.clone(),
         |source| message.replace(&format!("{source}/"), "").replace(source, "the flake"),
     );
     let sentence = if code == "unknown-option" { without_values(&sentence) } else { sentence };
     let mut finding = Finding::error(code, shorten(&sentence), codes::advice(code));
-    if code == "missing-file" && sentence.contains("/nix/store/") {
+    if let (FETCH, Some((_, help))) =
+        (code, REFUSALS.iter().find(|(pattern, _)| sentence.contains(pattern)))
+    {
+        (*help).clone_into(&mut finding.help);
+    }
+    // Without a flake.nix that Git tracks, where the flake is copied to is unknown.
+    let is_own =
+        || source.is_none() && sentence.contains("/flake.nix'") && !clean.contains("flake input");
+    if code == "missing-file" && sentence.contains("/nix/store/") && !is_own() {
         "the path is in an input, not among your files: correct it, or update the input"
             .clone_into(&mut finding.help);
     }
@@ -60,6 +76,8 @@ pub fn with_testbed_advice(finding: &mut Finding) {
                 .clone_into(&mut finding.help);
             return;
         }
+        // The testbed has the real module.
+        "unknown-option" if finding.message.contains("`programs.llama-cpp.") => return,
         "unknown-option" => "the testbed's NixOS has few of the options of the real one",
         "missing-attribute" => "the testbed's stand-ins have few of the inputs' attributes",
         "missing-file" if finding.message.contains("/nix/store/") => {
@@ -90,37 +108,89 @@ fn folder_of_flake(stderr: &str) -> Option<&str> {
 pub const FETCH: &str = "fetch";
 
 /// Patterns in Nix's messages, each with a finding's code. The first match wins.
-const KINDS: [(&str, &str); 25] = [
+const KINDS: &[(&str, &str)] = &[
     ("has an unfree license", "unfree"),
+    // Of mkLlamaCpp.
+    ("its libraries are unfree", "unfree"),
     ("is marked as insecure", "insecure"),
     ("is marked as broken", "broken"),
+    // nixpkgs since 2026.
+    ("because it has problems", "broken"),
+    ("problems that must be acknowledged", "broken"),
     ("is not available on the requested hostPlatform", "platform"),
     ("unknown microarchitecture", "unknown-microarch"),
     ("Failed assertions", "assertion"),
     ("infinite recursion encountered", "infinite-recursion"),
+    ("in pure eval", "impure"),
+    ("impure to override", "impure"),
+    ("'currentSystem' missing", "impure"),
     ("' missing", "missing-attribute"),
     ("does not exist. Definition values", "unknown-option"),
     ("is not of type", "wrong-type"),
     ("has conflicting definition values", "conflict"),
     ("is read-only, but it's set multiple times", "conflict"),
+    ("is defined multiple times while it's expected to be unique", "conflict"),
+    ("is already declared in", "conflict"),
     ("was accessed but has no value defined", "no-value"),
+    ("is used but not defined", "no-value"),
     ("syntax error", "syntax"),
     ("undefined variable", "undefined-variable"),
     ("stack overflow", "stack-overflow"),
     ("max-call-depth exceeded", "stack-overflow"),
     ("No space left on device", "disk-full"),
+    ("Disk quota exceeded", "disk-full"),
+    ("database or disk is full", "disk-full"),
+    ("out of memory", "out-of-memory"),
+    ("hash mismatch in", "hash-mismatch"),
+    ("mismatch in field 'narHash'", "hash-mismatch"),
     ("cannot connect to socket", "no-daemon"),
-    ("does not exist", "missing-file"),
+    ("Nix daemon disconnected", "no-daemon"),
+    ("cannot open connection to remote store 'daemon'", "no-daemon"),
     ("is not tracked by Git", "untracked-file"),
+    ("does not contain a '/", "untracked-file"),
     ("evaluation aborted", "abort"),
+    ("is not owned by current user", "foreign-repository"),
     ("unable to download", FETCH),
     ("Failed to fetch git repository", FETCH),
     ("program 'git' failed", FETCH),
+    ("executing 'git'", FETCH),
+    ("Cannot find Git revision", FETCH),
+    ("resolving Git reference", FETCH),
+    ("does not exist", "missing-file"),
+    // Nix before 2.20.
+    ("': No such file or directory", "missing-file"),
 ];
+
+/// What to do about a failed download if a server was reached, by its answer.
+const REFUSALS: &[(&str, &str)] = &[
+    ("rate limit", ADD_TOKEN),
+    ("HTTP error 429", ADD_TOKEN),
+    ("HTTP error 401", "replace the token of this server in `access-tokens` of nix.conf"),
+    ("HTTP error 403", ADD_TOKEN),
+    (
+        "HTTP error 404",
+        "correct the input's URL, or run `nix flake update INPUT` if its revision is gone; a \
+         private repository needs `access-tokens` in nix.conf",
+    ),
+    (
+        "SSL",
+        "check the clock of this machine, and `ssl-cert-file` in nix.conf if a proxy has its own \
+         certificate",
+    ),
+    ("executing 'git'", "install Git, with which Nix fetches this input"),
+    ("Cannot find Git revision", "its branch was rewritten: run `nix flake update INPUT`"),
+    ("resolving Git reference", "correct the branch or tag in the input's URL"),
+    ("dubious ownership", "run `git config --global --add safe.directory FOLDER`"),
+    ("ermission denied", "make `ssh -T git@SERVER` work for this user, without a prompt"),
+];
+
+const ADD_TOKEN: &str = "the server limits anonymous requests: set `access-tokens = \
+                         github.com=TOKEN` in nix.conf, or try again in an hour";
 
 fn classify(message: &str) -> &'static str {
     // Only a Nix without a daemon writes to the store itself.
-    if message.contains(" '/nix/") && message.ends_with("Permission denied") {
+    let is_denied = message.contains(" '/nix/") && message.ends_with("Permission denied");
+    if is_denied && !message.contains("socket") {
         return "foreign-store";
     }
     KINDS
@@ -129,24 +199,61 @@ fn classify(message: &str) -> &'static str {
         .map_or("eval-error", |(_, code)| code)
 }
 
+/// Returns the module argument without which `imports` cannot be evaluated, or whose value is
+/// missing. Modules get it from `specialArgs`, or from the configuration, which needs the imports.
+fn module_argument<'a>(stderr: &'a str, message: &str, code: &str) -> Option<&'a str> {
+    let mut named = stderr.lines().filter_map(|line| {
+        let (_, rest) = line.split_once("noting that argument `")?;
+        Some(rest.split_once("` is not externally provided")?.0)
+    });
+    match code {
+        "infinite-recursion" => {
+            named.find(|name| !["config", "lib", "options", "pkgs"].contains(name))
+        }
+        "missing-attribute" => named.find(|name| message == format!("attribute '{name}' missing")),
+        _ => None,
+    }
+}
+
+/// Returns Git's own error, which it prints before Nix's.
+fn reason_of_git(stderr: &str) -> Option<&str> {
+    let mut lines = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).rev();
+    let fatal = lines.find(|line| line.starts_with("fatal: "))?;
+    // After ssh's own error.
+    let is_ssh = fatal.contains("Could not read from remote repository");
+    if is_ssh { lines.next() } else { fatal.strip_prefix("fatal: ") }
+}
+
 /// Returns the text after the last `error:` at the start of a line; without one, the last line.
+/// That a dependency failed is the consequence of an earlier error.
 fn final_message(stderr: &str) -> String {
     let lines: Vec<&str> = stderr.lines().collect();
     let is_error = |line: &&str| line.trim_start().starts_with("error:");
-    let Some(start) = lines.iter().rposition(is_error) else {
-        return lines
-            .iter()
-            .rfind(|line| !line.trim().is_empty())
-            .map_or("", |line| line.trim())
-            .into();
-    };
+    let starts = (0..lines.len()).rev().filter(|&at| is_error(&lines[at]));
+    let messages = starts.map(|at| message_at(&lines[at..]));
+    let mut messages = messages.filter(|message| !message.is_empty()).peekable();
+    let last = messages.peek().cloned();
+    messages.find(|message| !is_consequence(message)).or(last).unwrap_or_else(|| {
+        let last = lines.iter().rfind(|line| !line.trim().is_empty());
+        last.map_or("", |line| line.trim()).to_owned()
+    })
+}
+
+fn is_consequence(message: &str) -> bool {
+    let failed = ["Reason: ", "failed"].iter().all(|word| message.contains(word));
+    message.contains("dependencies of derivation '") || failed && message.contains(" dependenc")
+}
+
+/// Returns the text of the error that begins in the first line.
+fn message_at(lines: &[&str]) -> String {
     let indent_of = |line: &str| line.len() - line.trim_start().len();
-    let indent = indent_of(lines[start]);
-    let first = lines[start].trim_start().trim_start_matches("error:").trim();
-    let rest = lines[start + 1..].iter().take_while(|line| {
+    let indent = indent_of(lines[0]);
+    let first = lines[0].trim_start().trim_start_matches("error:").trim();
+    let rest = lines[1..].iter().take_while(|line| {
         let body = line.trim();
         !body.starts_with("at ")
             && !body.starts_with('…')
+            && !body.starts_with("error:")
             && (body.is_empty() || indent_of(line) >= indent)
     });
     let mut message: Vec<&str> = Some(first).into_iter().filter(|l| !l.is_empty()).collect();
@@ -156,7 +263,7 @@ fn final_message(stderr: &str) -> String {
 
 /// Returns the innermost frame in the user's files, or a file that the message names, as Nix
 /// writes it but relative to the flake: `hosts/boron/default.nix:12:3`.
-fn own_place<'a>(stderr: &'a str, message: &'a str, source: &str) -> Option<&'a str> {
+fn own_place<'a>(stderr: &'a str, message: &'a str, code: &str, source: &str) -> Option<&'a str> {
     let prefix = format!("{source}/");
     let named = |text: &'a str| {
         let rest = &text[text.rfind(&prefix)? + prefix.len()..];
@@ -164,7 +271,7 @@ fn own_place<'a>(stderr: &'a str, message: &'a str, source: &str) -> Option<&'a 
         Some(rest[..end].trim_end_matches(['.', ':']))
     };
     // The module system's errors name the file that defines the option.
-    if message.contains(&prefix) && !message.contains("' does not exist") {
+    if message.contains(&prefix) && code != "missing-file" {
         return named(message);
     }
     let frame = stderr
@@ -233,150 +340,5 @@ fn shorten(message: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SOURCE: &str = "/nix/store/0c9xs6jgw1wbvbvqxd8gsjc40zq2pd4f-source";
-
-    /// Nix 2.26.3, `nix eval --show-trace`, a host that throws.
-    const THROW: &str = "error:\n       … while evaluating the attribute 'drvPath'\n         at /nix/store/0c9xs6jgw1wbvbvqxd8gsjc40zq2pd4f-source/flake.nix:31:7:\n           30|       x = 1;\n           31|       drvPath = y;\n             |       ^\n\n       … while calling the 'throw' builtin\n         at /nix/store/0c9xs6jgw1wbvbvqxd8gsjc40zq2pd4f-source/hosts/boron/default.nix:12:20:\n           11|   # a comment\n           12|   programs.llama-cpp.microarch = throw \"no such chip\";\n             |                                  ^\n\n       error: no such chip\n";
-
-    #[test]
-    fn what_a_stand_in_lacks_is_not_the_users_mistake() {
-        let diagnosed = |printed: &str| {
-            let mut finding = diagnose(printed, Some(SOURCE));
-            with_testbed_advice(&mut finding);
-            finding
-        };
-        let file = diagnosed(&format!(
-            "error:\n at {SOURCE}/flake.nix:3:1:\nerror: path '/nix/store/\
-             yp349x3g8ddsh0cwzjvrhb48gm3y6m9j-source/nixpkgs/nixos/modules/profiles/hardened.nix' \
-             does not exist"
-        ));
-        assert_eq!(file.message, "the testbed has no nixpkgs/nixos/modules/profiles/hardened.nix");
-        for printed in [
-            "error: path '/nix/store/yp349x3g8ddsh0cwzjvrhb48gm3y6m9j-source/a.nix' does not exist",
-            "error: The option `boot.initrd.enable' does not exist. Definition values:",
-            "error: attribute 'raspberry-pi-4' missing",
-        ] {
-            let finding = diagnosed(printed);
-            assert!(
-                finding.help.starts_with("check this fleet without `--testbed`"),
-                "{finding:?}"
-            );
-        }
-        let printed = "error: The option `a.b' does not exist. Definition values:\n- In `x.nix': 1\n\n\
-                       Did you mean `a.c'?";
-        let message = diagnosed(printed).message;
-        assert_eq!(message, "The option `a.b' does not exist. Did you mean `a.c'?");
-        let fetched = diagnosed("error: unable to download 'https://x.org/a': no network");
-        assert!(fetched.help.contains("the testbed has nothing in this input's place"));
-        // A file of the fleet's own is not the testbed's.
-        let own = format!("error: path '{SOURCE}/hosts/x.nix' does not exist");
-        assert!(!diagnosed(&own).help.contains("testbed"));
-    }
-
-    #[test]
-    fn the_store_path_of_a_missing_file_is_found() {
-        for (message, path) in [
-            ("path '/nix/store/abc-x' does not exist", Some("/nix/store/abc-x")),
-            (
-                "opening file '/nix/store/abc-x/a/b': No such file or directory",
-                Some("/nix/store/abc-x"),
-            ),
-            ("path '/nix/store/abc-x' is a folder", None),
-            ("path '/nix/store/' does not exist", None),
-            ("path '/nix/store/abc-x", None),
-            ("path '/home/x' does not exist", None),
-        ] {
-            assert_eq!(store_path_of_missing(message), path, "{message}");
-        }
-    }
-
-    /// Printed by Nix 2.26.3 with a full file system, without a daemon, and for another user.
-    #[test]
-    fn errors_of_the_machine_have_codes() {
-        let kind = |printed: &str| diagnose(printed, None).code;
-        assert_eq!(kind("error: writing to file: No space left on device"), "disk-full");
-        let daemon = "error: cannot connect to socket at '/nix/x': No such file or directory";
-        assert_eq!(kind(daemon), "no-daemon");
-        let package = "error: The option `programs.llama-cpp.package' is read-only, but it's set \
-                       multiple times. Definition values:\n";
-        assert_eq!(kind(package), "conflict");
-        let other_user = "error: opening lock file '/nix/var/nix/db/big-lock': Permission denied";
-        assert_eq!(kind(other_user), "foreign-store");
-    }
-
-    #[test]
-    fn a_throw_lands_on_the_innermost_own_line() {
-        let finding = diagnose(THROW, Some(SOURCE));
-        assert_eq!(finding.message, "no such chip");
-        assert_eq!(finding.place().as_deref(), Some("hosts/boron/default.nix:12"));
-    }
-
-    #[test]
-    fn frames_in_nixpkgs_are_not_the_users() {
-        let stderr = format!(
-            "error:\n       … while evaluating x\n         at {SOURCE}/hosts/a.nix:3:1:\n\n       … y\n         at /nix/store/1c9xs6jgw1wbvbvqxd8gsjc40zq2pd4f-source/lib/modules.nix:800:9:\n\n       error: infinite recursion encountered\n       at /nix/store/1c9xs6jgw1wbvbvqxd8gsjc40zq2pd4f-source/lib/modules.nix:1:1:\n"
-        );
-        let finding = diagnose(&stderr, Some(SOURCE));
-        assert_eq!(finding.code, "infinite-recursion");
-        assert_eq!(finding.place().as_deref(), Some("hosts/a.nix:3"));
-        assert_eq!(finding.message, "infinite recursion encountered");
-    }
-
-    #[test]
-    fn a_module_error_names_its_file() {
-        let stderr = format!(
-            "error: A definition for option `programs.llama-cpp.microarch' is not of type `string'. Definition values:\n       - In `{SOURCE}/hosts/boron/default.nix': 5\n"
-        );
-        let finding = diagnose(&stderr, Some(SOURCE));
-        assert_eq!(finding.code, "wrong-type");
-        assert_eq!(finding.place().as_deref(), Some("hosts/boron/default.nix"));
-        assert!(
-            finding.message.contains("- In `hosts/boron/default.nix': 5"),
-            "{}",
-            finding.message
-        );
-    }
-
-    #[test]
-    fn the_line_of_an_option_is_looked_for_in_its_file() {
-        let message = "The option `programs.llama-cpp.microarchs' does not exist.";
-        let file =
-            "{\n  # microarchs = 1;\n  x-microarchs = 2;\n  programs.llama-cpp.microarchs = 3;\n}";
-        assert_eq!(line_of_option(message, file), Some(4));
-        assert_eq!(line_of_option("no option", file), None);
-        let message = "The option `boot.initrd.enable' does not exist.";
-        for (file, line) in [
-            (
-                "{\n  enable = mkEnableOption x;\n  boot = {\n    initrd.enable = false; }; }",
-                Some(4),
-            ),
-            ("{\n  enable = x;\n  boot.initrd = { enable = false; }; }", None),
-            ("{\n  boot.initrd = { enable = false; }; }", Some(2)),
-        ] {
-            assert_eq!(line_of_option(message, file), line, "{file}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_git_does_not_track_is_explained() {
-        let stderr = format!(
-            "error:\n       … x\n         at {SOURCE}/hosts/default.nix:2:12:\n\n       error: path '{SOURCE}/hosts/new.nix' does not exist\n"
-        );
-        let finding = diagnose(&stderr, Some(SOURCE));
-        assert_eq!(finding.code, "missing-file");
-        assert_eq!(finding.message, "path 'hosts/new.nix' does not exist");
-        assert!(finding.help.contains("git add"));
-        let inside = stderr.replace(&format!("path '{SOURCE}"), "path '/nix/store/abc-source");
-        let finding = diagnose(&inside, Some(SOURCE));
-        assert_eq!(finding.code, "missing-file");
-        assert!(!finding.help.contains("git add") && finding.help.contains("in an input"));
-    }
-
-    #[test]
-    fn empty_output_is_a_finding_too() {
-        assert_eq!(diagnose("", None).code, "eval-error");
-    }
-}
+#[path = "diagnosis_tests.rs"]
+mod tests;

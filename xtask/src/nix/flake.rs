@@ -42,9 +42,19 @@ pub struct Source {
     pub path: String,
     /// The flake's folder in the store path; empty if that is the root.
     pub folder: String,
+    /// What is copied, without the flake's folder, if it is on this machine.
+    original: Option<String>,
 }
 
 impl Source {
+    /// Explains a failed evaluation, with the file relative to the store path.
+    pub fn diagnose(&self, stderr: &str) -> Finding {
+        let Some(original) = &self.original else { return diagnose(stderr, Some(&self.path)) };
+        // With lazy trees, as in Determinate Nix, positions are in the folder itself.
+        let (from, to) = (format!("at {original}/"), format!("at {}/", self.path));
+        diagnose(&stderr.replace(&from, &to), Some(&self.path))
+    }
+
     /// Makes a finding's file, which is relative to the store path, relative to the flake.
     pub fn relative(&self, mut finding: Finding) -> Finding {
         finding.file = finding.file.map(|file| self.relative_file(file));
@@ -118,10 +128,12 @@ impl Flake {
     /// Returns where the flake is copied to.
     pub fn source(&self) -> Option<Source> {
         let metadata = self.metadata()?;
-        Some(Source {
-            path: metadata["path"].as_str()?.to_owned(),
-            folder: metadata["resolved"]["dir"].as_str().unwrap_or_default().to_owned(),
-        })
+        let folder = metadata["resolved"]["dir"].as_str().unwrap_or_default().to_owned();
+        let local = flake_ref::local_path(&self.reference);
+        let original = local.and_then(|path| {
+            Some(path.to_str()?.strip_suffix(&folder)?.trim_end_matches('/').to_owned())
+        });
+        Some(Source { path: metadata["path"].as_str()?.to_owned(), folder, original })
     }
 
     /// Runs `nix flake metadata`.
@@ -138,8 +150,10 @@ impl Flake {
             return Interrupted.into();
         }
         let source = self.source();
-        let finding = diagnose(&failure.stderr, source.as_ref().map(|source| source.path.as_str()));
-        let mut finding = source.iter().fold(finding, |finding, source| source.relative(finding));
+        let mut finding = match &source {
+            Some(source) => source.relative(source.diagnose(&failure.stderr)),
+            None => diagnose(&failure.stderr, None),
+        };
         if self.reference_lock_file().is_some() {
             with_testbed_advice(&mut finding);
         }

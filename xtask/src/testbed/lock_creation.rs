@@ -74,8 +74,7 @@ pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> 
                 inner_inputs.push(("flake-parts", flake("flake-parts")));
                 inner_inputs.push(("nixpkgs", flake("nixpkgs")));
             }
-            // A folder in the flake.
-            None if is_relative(input) => continue,
+            None if is_local(input) => continue,
             None => {
                 let url = input["url"].as_str().map(str::to_owned);
                 let url = url.unwrap_or_else(|| flake_ref::text(&original));
@@ -114,17 +113,23 @@ pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> 
         Exit::Interrupted => bail!(Interrupted),
         exit => {
             let flake = root.join("flake.nix");
-            let error = diagnose(&output.stderr_text(), None).message;
-            bail!("Nix cannot lock the inputs of {} ({exit}): {error}", flake.display());
+            let error = diagnose(&output.stderr_text(), None);
+            let help = match error.code {
+                "eval-error" => String::new(),
+                _ => format!("\n  help: {}", error.help),
+            };
+            let (flake, message) = (flake.display(), error.message);
+            bail!("Nix cannot lock the inputs of {flake} ({exit}): {message}{help}");
         }
     }
     with_originals(&files::read(&file)?, &originals)
 }
 
-/// Whether the URL is relative, such as `./folder` or `path:./folder`. Nix fetches nothing for it.
-fn is_relative(input: &Value) -> bool {
+/// Returns whether the URL is a folder, of the flake or elsewhere on this machine.
+fn is_local(input: &Value) -> bool {
     let url = input["url"].as_str().unwrap_or_default();
-    url.strip_prefix("path:").unwrap_or(url).starts_with('.')
+    let path = ["path:", "git+file://", "git+file:"].iter().find_map(|it| url.strip_prefix(it));
+    path.unwrap_or(url).starts_with(['.', '/'])
 }
 
 /// Copies the tracked files of the checkout that contains the testbed to the store, as a flake.

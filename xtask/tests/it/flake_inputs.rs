@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json as value};
 
+use crate::support::world::git;
 use crate::support::{Scratch, code, json, nix, repository, run, stderr, testbed_lock, xtask};
 
 const HOST: &str = "{ nixosConfigurations.a = nixpkgs.lib.nixosSystem { \
@@ -109,12 +110,21 @@ fn the_testbed_evaluates_inputs_with_and_without_follows() {
 }
 
 #[test]
-fn the_testbed_keeps_inputs_that_are_folders_of_the_flake() {
-    for url in ["./sub", "path:./sub"] {
+fn the_testbed_keeps_inputs_that_are_folders() {
+    const SUB: &str = "{ outputs = { self }: { args = { }; }; }";
+    let elsewhere = Scratch::new();
+    elsewhere.write("flake.nix", SUB);
+    git(elsewhere.path(), &["init", "--quiet"]);
+    git(elsewhere.path(), &["add", "--all"]);
+    let author = ["-c", "user.name=a", "-c", "user.email=a@localhost"];
+    git(elsewhere.path(), &[&author[..], &["commit", "--quiet", "--message=sub"]].concat());
+    let path = elsewhere.path().display().to_string();
+    let (prefixed, in_git) = (format!("path:{path}"), format!("git+file://{path}"));
+    for url in ["./sub", "path:./sub", &path, &prefixed, &in_git] {
         let inputs = format!("inputs.nixpkgs.url = \"nixpkgs\"; inputs.sub.url = \"{url}\";");
         let host = HOST.replace("modules", "specialArgs = sub.args; modules");
         let fleet = flake(&inputs, &format!("{{ nixpkgs, sub, ... }}: {host}"));
-        fleet.write("sub/flake.nix", "{ outputs = { self }: { args = { }; }; }");
+        fleet.write("sub/flake.nix", SUB);
         assert_eq!(state(&fleet), "unsupported", "{url}");
     }
 }

@@ -280,3 +280,26 @@ fn a_flake_without_hosts_is_an_error_for_every_command() {
         assert!(text.contains("has no hosts"), "{command:?}: {text}");
     }
 }
+
+/// After `git init`, without `git add`.
+#[test]
+fn a_flake_that_git_does_not_track_is_explained() {
+    let flake = foreign("plain");
+    git(flake.path(), &["init", "--quiet"]);
+    for args in [&["check"][..], &["check", "--testbed"]] {
+        let output = run(flake.path(), args);
+        assert_eq!(code(&output), 2, "{args:?}");
+        let text = stderr(&output);
+        assert!(text.contains("that Git tracks: `git add` the file"), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn a_host_without_special_args_is_explained() {
+    let flake = foreign("plain");
+    let module = "{ inputs, ... }: { imports = [ inputs.llamafleet.nixosModules.default ]; }";
+    flake.write("machines/box.nix", module);
+    let (code, report) = checked(&flake);
+    let (state, findings) = result(&report, "box");
+    assert_eq!((code, state, findings[0].0), (1, "eval-error", "module-argument"), "{report:#}");
+}
