@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::build::compile_error;
 use crate::findings::finding::Finding;
 use crate::fleet::names::HostName;
 use crate::pin::bisect::search::Verdict;
@@ -39,15 +40,13 @@ impl Failure {
     /// Identifies a failed build by its log. All error lines count, because compilers run in
     /// parallel and print their errors in any order.
     pub fn of_log(host: &HostName, what: &str, log: &str, part: Option<String>) -> Self {
-        let errors = errors(log);
+        let lines = || log.lines().map(str::to_owned);
         let phase = || log.lines().rev().find_map(|line| line.strip_prefix("@phase "));
-        let cause = errors.first().map(|line| line.trim().to_owned());
+        let cause = compile_error::first(lines());
         let cause = cause.or_else(|| phase().map(|phase| format!("failed in {phase}")));
         let message = cause.as_ref().map_or_else(|| what.to_owned(), |it| format!("{what}: {it}"));
-        let marks = match errors.is_empty() {
-            true => phase().into_iter().map(str::to_owned).collect(),
-            false => errors.iter().map(|line| normalize(line)).collect(),
-        };
+        let errors = compile_error::all(lines()).chain(cause);
+        let marks = errors.map(|line| normalize(&line)).collect();
         let code = "not-built".to_owned();
         Self { host: Some(host.clone()), code, message, part, marks }
     }
@@ -117,33 +116,6 @@ fn in_repository(word: &str) -> &str {
         Some((_, path)) if built => path,
         _ => copied().unwrap_or(word),
     }
-}
-
-/// Returns the error lines of a log.
-fn errors(log: &str) -> Vec<String> {
-    let is_error = |line: &str| {
-        ["error:", "CMake Error", "undefined reference to", "ERROR:"]
-            .iter()
-            .any(|word| line.contains(word))
-    };
-    let mut found = vec![];
-    let mut lines = log.lines().peekable();
-    while let Some(line) = lines.next() {
-        if !is_error(line) {
-            continue;
-        }
-        let mut error = line.trim().to_owned();
-        // CMake prints the place, and the error on the next line.
-        while error.starts_with("CMake Error") && error.ends_with(':') {
-            let Some(next) = lines.next() else { break };
-            if !next.trim().is_empty() {
-                error = format!("{error} {}", next.trim());
-                break;
-            }
-        }
-        found.push(error);
-    }
-    found
 }
 
 /// Replaces what differs between revisions: hashes, line numbers, counts.
@@ -228,6 +200,12 @@ mod tests {
         assert!(compile.is_like(&of(&other)));
         assert!(!compile.is_like(&of(CONFIGURE)));
         assert!(of(CONFIGURE).message.contains("CMake 3.99 or higher"), "{:?}", of(CONFIGURE));
+        // The linker's last line is the same, whatever is undefined.
+        let linker = |name| {
+            let last = "collect2: error: ld returned 1 exit status";
+            format!("/bin/ld: a.o: undefined reference to `{name}'\n{last}\n")
+        };
+        assert!(!of(&linker("f")).is_like(&of(&linker("g"))));
         // Without an error line, the phase must do.
         let silent = of("@phase build\nkilled\n");
         assert!(silent.is_like(&of("@phase build\n")) && !silent.is_like(&compile));
