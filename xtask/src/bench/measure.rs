@@ -13,7 +13,7 @@ use crate::bench::document::BenchReport;
 use crate::bench::llama_bench::{About, Output, TestResult, last_name, progress};
 use crate::bench::machine::Machine;
 use crate::bench::measurement::{
-    Expected, Model, Params, Run, Subject, Termination, judge, with_env,
+    Expected, Model, Params, Run, Subject, Termination, is_error, judge, with_env,
 };
 use crate::bench::offload::Offload;
 use crate::findings::finding::Finding;
@@ -89,16 +89,27 @@ pub fn offload(setup: Setup, subject: &Subject) -> Result<Option<Offload>> {
         return Ok(None);
     }
     let short = Params { prompt: 8, generate: 0, repetitions: 1, ..setup.params.clone() };
-    let llama_bench = setup.machine.llama_bench(subject);
-    let mut argv = short.argv(&llama_bench, setup.model_path, &subject.manifest.backends);
-    argv.push("-v".to_owned());
     let mut offload = Offload::default();
-    let exit = run_logged(setup, &argv, &mut |source, line| {
-        if source == Source::Stderr {
-            offload.line(line);
-        }
-    })?;
+    let exit = run_verbose(setup, &short, subject, &mut |line| offload.line(line))?;
     Ok(matches!(exit, Ok(Exit::Code(0))).then_some(offload))
+}
+
+/// Runs llama-bench with `-v`, without which it hides llama.cpp's messages.
+fn run_verbose(
+    setup: Setup,
+    params: &Params,
+    subject: &Subject,
+    on_line: &mut dyn FnMut(&str),
+) -> Result<Result<Exit>> {
+    let Setup { machine, model_path, .. } = setup;
+    let mut argv =
+        params.argv(&machine.llama_bench(subject), model_path, &subject.manifest.backends);
+    argv.push("-v".to_owned());
+    run_logged(setup, &argv, &mut |source, line| {
+        if source == Source::Stderr {
+            on_line(line);
+        }
+    })
 }
 
 /// Runs a command on the machine, and appends its stderr to the log. The inner result is the
@@ -125,7 +136,7 @@ fn run(setup: Setup, subject: &Subject, results: &mut Results) -> Result<(Output
     let Setup { ui, machine, model_path, params, .. } = setup;
     let manifest = &subject.manifest;
     let argv = params.argv(&machine.llama_bench(subject), model_path, &manifest.backends);
-    let (mut output, mut stderr) = (Output::default(), vec![]);
+    let (mut output, mut stderr) = (Output::default(), Vec::<String>::new());
     let exit = run_logged(setup, &argv, &mut |source, line| match (source, progress(line)) {
         (Source::Stdout, _) => {
             if output.line(line).is_some()
@@ -148,7 +159,8 @@ fn run(setup: Setup, subject: &Subject, results: &mut Results) -> Result<(Output
         (Source::Stderr, None) => {
             ui.debug(line);
             if stderr.len() == STDERR_LINES {
-                stderr.remove(0);
+                // A backtrace of many threads may follow the error.
+                stderr.remove(stderr.iter().position(|line| !is_error(line)).unwrap_or(0));
             }
             stderr.push(line.chars().take(MAX_STDERR_LINE).collect::<String>());
         }
@@ -168,10 +180,32 @@ fn run(setup: Setup, subject: &Subject, results: &mut Results) -> Result<(Output
             None => return Ok((output, vec![error.downcast::<Finding>()?])),
         },
     };
+    if output.results.is_empty() && is_unexplained(termination) {
+        let mut errors = vec![];
+        let once = Params { repetitions: 1, ..params.clone() };
+        let _ = run_verbose(setup, &once, subject, &mut |line| {
+            ui.debug(line);
+            if errors.len() < STDERR_LINES && is_error(line) {
+                errors.push(line.chars().take(MAX_STDERR_LINE).collect::<String>());
+            }
+        })?;
+        if !errors.is_empty() {
+            stderr = errors;
+        }
+    }
     let run = Run { termination, output, stderr: stderr.join("\n") };
     let (target, cpu) = (machine.target.name(), &machine.facts.cpu);
     let findings = judge(&run, &Expected { manifest, params, target, cpu });
     Ok((run.output, findings))
+}
+
+/// Whether llama.cpp's messages may tell why llama-bench failed.
+fn is_unexplained(termination: Termination) -> bool {
+    match termination {
+        Termination::Status(status) => (1..=125).contains(&status),
+        Termination::Signal(signal) => [libc::SIGABRT, libc::SIGSEGV].contains(&signal),
+        Termination::TimedOut | Termination::Interrupted => false,
+    }
 }
 
 /// Maximum size of a log, in bytes; the rest of the output is dropped.

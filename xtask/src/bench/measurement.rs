@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bench::comparison::distinct;
 use crate::bench::llama_bench::{About, Output};
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::{Manifest, Selection};
@@ -91,7 +92,7 @@ pub struct Params {
     pub repetitions: u32,
     /// Number of processes, one after another.
     pub rounds: u32,
-    /// Time after which five rounds are enough.
+    /// Time after which eight rounds are enough.
     pub time_budget: std::time::Duration,
     pub timeout: std::time::Duration,
     /// Arguments of the host and then of the user; the last of an option wins.
@@ -227,7 +228,8 @@ fn bad_termination(run: &Run, expected: &Expected) -> Option<Finding> {
         0 => "before it measured anything".to_owned(),
         n => format!("after {n} of {} tests", expected.params.tests().len().max(n)),
     };
-    let (target, error) = (expected.target, last_error(run));
+    let (target, error) = (expected.target, error_of(run));
+    let has = |words: &[&str]| words.iter().any(|word| error.contains(word));
     let (code, message, help) = match run.termination {
         Termination::Status(0) => return None,
         Termination::Signal(SIGILL) => return Some(illegal_instruction(expected, &measured)),
@@ -238,12 +240,22 @@ fn bad_termination(run: &Run, expected: &Expected) -> Option<Finding> {
             ),
             "see `journalctl -k -g oom` there; free memory, or choose a smaller model",
         ),
+        Termination::Status(1..=125) | Termination::Signal(_)
+            if has(&["out of memory", "OutOfDeviceMemory", "to allocate "]) =>
+        {
+            (
+                "out-of-memory",
+                format!("llama-bench ran out of memory {measured}{error}"),
+                "free memory, choose a smaller model, or offload fewer layers (-ngl)",
+            )
+        }
         Termination::Signal(signal) => (
             "crashed",
             format!("llama-bench crashed {measured} (signal {signal}){error}"),
             "run it by hand; if an update brought this, `cargo xtask bisect` finds the commit",
         ),
-        Termination::Status(127) => (
+        // The dynamic linker also exits with 127.
+        Termination::Status(127) if !has(&["shared librar", "symbol lookup"]) => (
             "no-llama-bench",
             format!("llama-bench was not found on {target}{error}"),
             "the package must contain bin/llama-bench; check that the target uses the store it \
@@ -314,10 +326,36 @@ fn other_format(run: &Run, expected: &Expected) -> Option<Finding> {
     Some(Finding::error("output-format", message, help))
 }
 
-/// Returns the last line of stderr, after a colon.
-fn last_error(run: &Run) -> String {
-    let last = run.stderr.lines().map(str::trim).rfind(|line| !line.is_empty());
-    last.map(|line| format!(": {line}")).unwrap_or_default()
+/// Returns what stderr tells about a failure, after a colon: its first two errors and its last one,
+/// or else its last line. What follows an assertion is a backtrace.
+fn error_of(run: &Run) -> String {
+    let lines = || run.stderr.lines().map(str::trim).filter(|line| !line.is_empty());
+    let errors: Vec<&str> = distinct(lines().filter(|line| is_error(line)));
+    let shown: Vec<&str> = match &errors[..] {
+        [] => lines().next_back().into_iter().collect(),
+        [first, second, .., last] => vec![first, second, last],
+        few => few.to_vec(),
+    };
+    if shown.is_empty() { String::new() } else { format!(": {}", shown.join("; ")) }
+}
+
+/// Whether llama.cpp, a driver or the dynamic linker reports an error in a line of stderr.
+pub fn is_error(line: &str) -> bool {
+    const WORDS: [&str; 8] = [
+        "error",
+        "ggml_assert",
+        "failed",
+        "out of memory",
+        "unable to ",
+        " fault ",
+        "terminate called",
+        "what():",
+    ];
+    // `llama_model_loader: - kv 7: tokenizer.chat_template str = …` is any text of the model.
+    let lower = line.to_lowercase();
+    !lower.contains("warning")
+        && !lower.contains(": - kv ")
+        && WORDS.iter().any(|word| lower.contains(word))
 }
 
 /// Reports a run on other backends than the variant's: a GPU build that finds no GPU silently runs

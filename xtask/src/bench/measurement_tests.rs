@@ -72,6 +72,11 @@ fn every_termination_has_its_code_and_keeps_earlier_results() {
         assert_eq!(run.output.results.len(), 1);
         assert_eq!(run.output.results[0].test, "pp128");
     }
+    // The dynamic linker exits like a shell that finds no program.
+    let missing = "llama-bench: error while loading shared libraries: libcuda.so.1: cannot open \
+                   shared object file: No such file or directory";
+    let missing = run(Termination::Status(127), "", missing);
+    assert_eq!(codes(&missing, &expected(&manifest)), ["bench-failed"]);
     let bad_model = judge(&run(Termination::Status(1), "", BAD_MODEL), &expected(&manifest));
     let message = &bad_model[0].message;
     assert!(message.contains("before it measured anything"), "{message}");
@@ -227,4 +232,53 @@ fn the_whole_command_is_as_documented() {
     );
     assert!(argv("cuda").join(" ").contains(" -ngl 99 "));
     assert_eq!(params.tests(), ["pp128", "tg32"]);
+}
+
+/// Of public reports: the last line is a backtrace, or the first consequence of the cause.
+#[test]
+fn the_error_of_a_crash_is_quoted_and_not_its_last_line() {
+    let manifest = manifest(&["cuda"]);
+    let message = |termination, stderr: &str| {
+        let finding = judge(&run(termination, "", stderr), &expected(&manifest)).remove(0);
+        (finding.code, finding.message)
+    };
+    let crash = "ggml_cuda_init: found 1 ROCm devices:\n\
+                 ggml_cuda_compute_forward: MUL_MAT failed\nROCm error: invalid device function\n  \
+                 current device: 0, in function f at ggml-cuda.cu:2932\n  err\n\
+                 /s/ggml-cuda.cu:97: ROCm error\n/lib/libggml-base.so(+0x163a6) [0x7f11]\n\
+                 /lib/libggml-base.so(ggml_abort+0x150) [0x7f12]\n[Inferior 1 (process 251) detached]";
+    let (code, text) = message(Termination::Signal(6), crash);
+    assert_eq!(code, "crashed");
+    let errors =
+        "MUL_MAT failed; ROCm error: invalid device function; /s/ggml-cuda.cu:97: ROCm error";
+    assert!(text.ends_with(errors), "{text}");
+    for (memory, status) in [
+        (
+            "allocating 144817.04 MiB on device 0: cudaMalloc failed: out of memory",
+            Termination::Status(1),
+        ),
+        ("ggml_vulkan: vk::Device::allocateMemory: ErrorOutOfDeviceMemory", Termination::Signal(6)),
+        (
+            "alloc_tensor_range: failed to allocate CPU buffer of size 437944320",
+            Termination::Status(1),
+        ),
+    ] {
+        let stderr = format!(
+            "llama_model_loader: - kv   7: tokenizer.chat_template str = {{ error }}\n{memory}\n\
+             llama_model_load: error loading model: unable to\nload failed\nmain: error: failed to load model"
+        );
+        let (code, text) = message(status, &stderr);
+        assert_eq!(code, "out-of-memory", "{text}");
+        assert!(
+            text.contains(&format!(": {memory}; "))
+                && text.ends_with("; main: error: failed to load model"),
+            "{text}"
+        );
+    }
+    let assertion =
+        "ggml-backend.cpp:194: GGML_ASSERT(buffer) failed\n[New LWP 2]\n#1 ggml_abort ()";
+    let (_, text) = message(Termination::Signal(6), assertion);
+    assert!(text.ends_with(": ggml-backend.cpp:194: GGML_ASSERT(buffer) failed"), "{text}");
+    let (_, text) = message(Termination::Signal(11), "warning: asserts enabled\nthe end");
+    assert!(text.ends_with(": the end"), "{text}");
 }

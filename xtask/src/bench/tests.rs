@@ -200,3 +200,16 @@ fn a_comparison_stops_at_the_first_error_and_keeps_earlier_rounds() {
     assert!(compared.finding.as_ref().unwrap().message.starts_with("tuned: "));
     assert_eq!(compared.standings(&broken)[0].samples, 5);
 }
+
+/// Without `-v`, llama-bench prints only that it could not load the model.
+#[test]
+fn llama_bench_runs_again_with_v_to_explain_a_failure() {
+    let then = "case \"$*\" in *' -v') echo 'cudaMalloc failed: out of memory' >&2;; esac\n\
+                echo 'main: error: failed to load model' >&2; exit 1";
+    let (_folder, subject) = replay("", then);
+    let report = measured(&subject, &params());
+    assert_eq!(codes(&report), ["out-of-memory"]);
+    let message = &report.findings[0].message;
+    let errors = "cudaMalloc failed: out of memory; main: error: failed to load model";
+    assert!(message.ends_with(errors), "{message}");
+}
