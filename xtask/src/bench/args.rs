@@ -74,7 +74,7 @@ pub struct BenchArgs {
     /// Repetitions of each test
     #[arg(help_heading = TESTS, long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub repetitions: u32,
-    /// Number of llama-bench runs, each with all repetitions [default: 10, or 5 if those take
+    /// Number of llama-bench runs, each with all repetitions [default: 10, or 8 if those take
     /// five minutes]
     #[arg(help_heading = TESTS, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_ROUNDS))]
     pub rounds: Option<u32>,

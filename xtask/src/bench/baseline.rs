@@ -16,8 +16,8 @@ use crate::ui::units;
 
 /// Changes below this are noise, in percent.
 pub const NOISE_FLOOR: f64 = 1.0;
-/// An interval that is wider than this to either side is inconclusive, in percent.
-pub const MAX_HALF_WIDTH: f64 = 2.0;
+/// If the interval contains a change of this, in percent, "no change" cannot be claimed.
+pub const NOTICEABLE: f64 = 3.0;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -77,9 +77,9 @@ impl Change {
     }
 }
 
-/// Whether the interval, in percent, is narrow enough for the verdict.
+/// Whether the interval, in percent, allows the verdict.
 pub fn is_clear(verdict: Verdict, [low, high]: [f64; 2]) -> bool {
-    verdict != Verdict::Same || (high - low) / 2.0 <= MAX_HALF_WIDTH
+    verdict != Verdict::Same || (low > -NOTICEABLE && high < NOTICEABLE)
 }
 
 /// The comparison with the baseline, in bench's document.

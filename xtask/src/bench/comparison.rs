@@ -51,7 +51,7 @@ pub struct Standing {
     pub tokens_per_second: f64,
     /// Speed relative to the first target, which has 1.
     pub ratio: Option<f64>,
-    /// 99 % confidence interval of the ratio; null with fewer than five rounds.
+    /// 99 % confidence interval of the ratio; null with fewer than eight rounds.
     pub interval: Option<[f64; 2]>,
     pub samples: usize,
 }

@@ -87,8 +87,9 @@ impl std::fmt::Display for Ratio {
     }
 }
 
-/// Minimum number of processes for a 99 % interval; that of one process has no width.
-pub const MIN_PROCESSES: usize = 5;
+/// Minimum number of processes for a 99 % interval. One of two equal builds wins all of five rounds
+/// in one of 16 runs, and all of eight rounds in one of 128.
+pub const MIN_PROCESSES: usize = 8;
 
 /// Whether both builds have enough processes for an interval.
 pub fn is_enough(processes: [usize; 2]) -> bool {

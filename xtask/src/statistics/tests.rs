@@ -111,6 +111,18 @@ fn a_slowdown_is_found_and_no_other_is_reported() {
     }
 }
 
+/// `bench` accepts the minimum number of processes.
+#[test]
+fn equal_builds_are_rarely_slower_after_the_fewest_processes() {
+    let mut machine = Machine { random: SplitMix(3), disturbed: 0.3 };
+    let mut is_slower = || {
+        let mut run = || (0..MIN_PROCESSES).map(|_| machine.process(1.0)).collect::<Vec<_>>();
+        paired(&run(), &run()).unwrap().compare(0.99) == Decision::Slower
+    };
+    let slower = (0..200).filter(|_| is_slower()).count();
+    assert!(slower <= 4, "{slower} of 200");
+}
+
 #[test]
 fn a_speed_at_the_limit_is_mostly_undecided() {
     let mut machine = Machine { random: SplitMix(42), disturbed: 0.3 };

@@ -57,7 +57,7 @@ fn change(fleet: &Scratch, host: &str) {
     fs::copy(other.path().join("flake.nix"), fleet.path().join("flake.nix")).unwrap();
 }
 
-const BENCH: [&str; 5] = ["bench", "a", "--local", "--json", "--rounds=5"];
+const BENCH: [&str; 5] = ["bench", "a", "--local", "--json", "--rounds=8"];
 
 #[test]
 fn every_test_of_every_round_is_recorded_and_listed() {
@@ -67,17 +67,17 @@ fn every_test_of_every_round_is_recorded_and_listed() {
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let report = json(&output);
     assert!(report.get("baseline").is_none(), "{report}");
-    assert_eq!(report["results"][0]["samples"].as_array().unwrap().len(), 15);
+    assert_eq!(report["results"][0]["samples"].as_array().unwrap().len(), 24);
     assert!(report["record"].as_str().unwrap().ends_with("/bench/a.jsonl"));
     let rows = lines(fleet.path());
-    assert_eq!(rows.len(), 10);
-    assert_eq!(rows[9]["schema"], 1);
-    assert_eq!(rows[9]["run"], rows[0]["run"]);
-    assert_eq!(rows[9]["round"], 5);
-    assert_eq!(rows[9]["results"][0]["test"], "tg32");
-    assert_eq!(rows[9]["llamaCpp"]["rev"], "aaaa");
-    assert_eq!(rows[9]["model"]["quantization"], "q4_0");
-    assert_eq!(rows[9]["flags"].as_array().unwrap().len(), 0);
+    assert_eq!(rows.len(), 16);
+    assert_eq!(rows[15]["schema"], 1);
+    assert_eq!(rows[15]["run"], rows[0]["run"]);
+    assert_eq!(rows[15]["round"], 8);
+    assert_eq!(rows[15]["results"][0]["test"], "tg32");
+    assert_eq!(rows[15]["llamaCpp"]["rev"], "aaaa");
+    assert_eq!(rows[15]["model"]["quantization"], "q4_0");
+    assert_eq!(rows[15]["flags"].as_array().unwrap().len(), 0);
     // `list` and `report` print the same values as `bench`.
     let printed = ["list", "report"].map(|command| json(&run(fleet.path(), &[command, "--json"])));
     for (index, text) in [(0, "1000"), (1, "200.0")] {
@@ -124,7 +124,7 @@ fn a_regression_is_found_by_running_both_builds_and_can_be_accepted() {
     assert_eq!(baseline["method"], "side-by-side");
     let turns = &baseline["turns"];
     assert!(turns["seed"].as_u64().is_some(), "{turns}");
-    assert_eq!(turns["tests"][0]["new"].as_array().map(Vec::len), Some(5), "{turns}");
+    assert_eq!(turns["tests"][0]["new"].as_array().map(Vec::len), Some(8), "{turns}");
     assert!((baseline["changePercent"].as_f64().unwrap() + 10.0).abs() < 0.2, "{baseline}");
     assert_eq!(baseline["tests"][1]["verdict"], "same");
     let finding = &report["findings"][0];
@@ -151,11 +151,11 @@ fn a_regression_is_found_by_running_both_builds_and_can_be_accepted() {
     let output = run(fleet.path(), &BENCH);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert_eq!(json(&output)["baseline"]["rev"], "bbbb");
-    let output = run(fleet.path(), &["bench", "a", "--local", "--rounds=5"]);
+    let output = run(fleet.path(), &["bench", "a", "--local", "--rounds=8"]);
     assert!(stdout(&output).contains("no change"), "{}", stdout(&output));
     let output = run(fleet.path(), &["bench", "a", "--local", "--rounds=2"]);
     assert!(stdout(&output).contains("inconclusive"), "{}", stdout(&output));
-    assert!(stderr(&output).contains("fewer than 5 rounds"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("fewer than 8 rounds"), "{}", stderr(&output));
 }
 
 /// Anyone who can change the repository can write any path into a results file. Such a path does
@@ -240,16 +240,16 @@ fn a_result_is_compared_only_with_runs_of_the_same_settings() {
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert!(json(&output).get("baseline").is_none());
     assert!(stderr(&output).contains("no complete earlier run of a is"), "{}", stderr(&output));
-    assert_eq!(lines(fleet.path())[10]["flags"][0], "-fa");
+    assert_eq!(lines(fleet.path())[16]["flags"][0], "-fa");
     let output = run(fleet.path(), &[&BENCH[..], &["--env=CUDA_VISIBLE_DEVICES=1"]].concat());
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert!(json(&output).get("baseline").is_none());
     // The file is committed, so it has a hash of the value, which may be a secret.
-    let env = lines(fleet.path())[20]["env"][0].as_str().unwrap().to_owned();
+    let env = lines(fleet.path())[32]["env"][0].as_str().unwrap().to_owned();
     assert!(env.starts_with("CUDA_VISIBLE_DEVICES=#"), "{env}");
     let other = run(fleet.path(), &[&BENCH[..], &["--env=CUDA_VISIBLE_DEVICES=2"]].concat());
     assert!(json(&other).get("baseline").is_none());
-    assert_ne!(lines(fleet.path())[30]["env"][0], *env);
+    assert_ne!(lines(fleet.path())[48]["env"][0], *env);
 }
 
 #[test]
@@ -337,7 +337,7 @@ fn a_comparison_prints_each_ratio_and_interval() {
     let fleet = fleet(&(host("aaaa", 1000, 200, "") + &slow));
     let compare = |names: &str| {
         let args =
-            ["bench", "a", "--local", "--json", "--rounds=6", "--seed=3", "--compare", names];
+            ["bench", "a", "--local", "--json", "--rounds=8", "--seed=3", "--compare", names];
         run(fleet.path(), &args)
     };
     // A host, and another host's variant.
@@ -361,8 +361,8 @@ fn a_comparison_prints_each_ratio_and_interval() {
         ]
     );
     assert_eq!(standings[1]["interval"], serde_json::json!([0.5, 0.5]));
-    assert_eq!(standings[1]["samples"], 18);
-    let args = ["bench", "--compare", "a,slow", "a", "--local", "--rounds=5"];
+    assert_eq!(standings[1]["samples"], 24);
+    let args = ["bench", "--compare", "a,slow", "a", "--local", "--rounds=8"];
     let shown = stdout(&run(fleet.path(), &args));
     for part in [
         "29 M parameters, 15.9 MiB), AMD EPYC, 2 threads",

@@ -16,7 +16,7 @@ fn one(run: &str, build: u64, samples: &[f64]) -> Record {
 
 /// Repeats a record for the minimum number of rounds of a verdict.
 fn rounds(record: &Record) -> Vec<Record> {
-    (0..5).map(|round| Record { round, ..record.clone() }).collect()
+    (0..8).map(|round| Record { round, ..record.clone() }).collect()
 }
 
 fn only(report: &Report) -> &Series {

@@ -10,7 +10,11 @@ use crate::bench::sweep::grid::{Parameter, Point};
 use crate::bench::sweep::search::{Goal, Plan, PointState, SweepState};
 use crate::bench::sweep::server_flags::{NixLines, nix_lines};
 use crate::findings::finding::Finding;
-use crate::statistics::{MIN_PROCESSES, Ratio, paired, speed};
+use crate::statistics::{Ratio, paired, speed};
+
+/// Minimum number of rounds to call a configuration slower than the best. A sweep makes no claim
+/// about a change, so it needs fewer than a comparison of builds.
+const MIN_ROUNDS: usize = 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -133,11 +137,11 @@ impl SweepReport {
     /// Warns if there are too few rounds to call any configuration slower.
     pub fn few_rounds(&self, target: &str) -> Option<Finding> {
         let best = self.configurations.iter().find(|one| self.best.as_ref() == Some(&one.name))?;
-        (best.rounds < MIN_PROCESSES && self.within_noise.len() > 1).then(|| {
+        (best.rounds < MIN_ROUNDS && self.within_noise.len() > 1).then(|| {
             Finding::warning(
                 "few-rounds",
                 format!("{} rounds on {target} are too few to rank these", best.rounds),
-                format!("use at least {MIN_PROCESSES} rounds: raise --rounds or --budget"),
+                format!("use at least {MIN_ROUNDS} rounds: raise --rounds or --budget"),
             )
         })
     }
@@ -169,7 +173,7 @@ pub fn within_noise(state: &SweepState, best: Option<usize>) -> Vec<usize> {
     let is_slower = |known: &PointState| {
         let common = known.scores.len().min(best.scores.len());
         let ratio = against(best, known);
-        common >= MIN_PROCESSES && ratio.is_some_and(|ratio| verdict(&ratio) == Verdict::Slower)
+        common >= MIN_ROUNDS && ratio.is_some_and(|ratio| verdict(&ratio) == Verdict::Slower)
     };
     finalists(state).filter(|(_, known)| !is_slower(known)).map(|(at, _)| at).collect()
 }

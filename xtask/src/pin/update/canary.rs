@@ -19,7 +19,7 @@ use crate::system::interrupt;
 use crate::target::selection::LOCAL;
 
 /// The rounds after which the result is checked. The run ends when every change is clear.
-const LOOKS: [u32; 3] = [6, 16, 32];
+const LOOKS: [u32; 3] = [8, 16, 32];
 
 impl Update<'_> {
     /// Connects to the canaries, before anything is built.
