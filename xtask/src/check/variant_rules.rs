@@ -6,7 +6,8 @@
 use crate::check::package_overrides;
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::{Problems, Selection};
-use crate::hardware::{cpu_flags, gpu_targets, kv_cache};
+use crate::hardware::gpu_targets::{self, is_before_turing};
+use crate::hardware::{cpu_flags, kv_cache};
 
 pub fn findings(selection: &Selection) -> Vec<Finding> {
     let mut findings = cpu_flags::findings(&selection.manifest);
@@ -90,7 +91,7 @@ fn code(sentence: &str) -> &'static str {
 
 /// Checks that the host installs the backend's driver. ROCm only needs the kernel's amdgpu.
 fn no_driver(selection: &Selection) -> Option<Finding> {
-    let drivers = selection.context.drivers?;
+    let drivers = selection.context.drivers.as_ref()?;
     let has_cuda = selection.manifest.has_backend("cuda");
     let has_vulkan = selection.manifest.has_backend("vulkan");
     let (what, option) = if has_cuda && !drivers.nvidia {
@@ -98,7 +99,7 @@ fn no_driver(selection: &Selection) -> Option<Finding> {
     } else if (has_cuda || has_vulkan) && !drivers.graphics {
         ("the drivers in /run/opengl-driver", "hardware.graphics.enable = true;")
     } else {
-        return None;
+        return has_cuda.then(|| ignored(selection, drivers.nvidia_version.as_ref()?)).flatten();
     };
     let backend = if has_cuda { "cuda" } else { "vulkan" };
     Some(Finding::warning(
@@ -108,6 +109,24 @@ fn no_driver(selection: &Selection) -> Option<Finding> {
         ),
         format!("set `{option}`"),
     ))
+}
+
+/// Reports a version of NVIDIA's driver that ignores a GPU of the variant.
+fn ignored(selection: &Selection, version: &str) -> Option<Finding> {
+    let old = selection.manifest.cuda_capabilities.iter().filter(|it| is_before_turing(it));
+    let old: Vec<&str> = old.map(String::as_str).collect();
+    let is_new = version.split('.').next()?.parse::<u32>().ok()? >= 590;
+    (is_new && !old.is_empty()).then(|| {
+        Finding::warning(
+            "no-driver",
+            format!(
+                "the host's NVIDIA driver {version} ignores GPUs from before Turing, such as those \
+                 of capability {}",
+                old.join(", ")
+            ),
+            "set `hardware.nvidia.branch = \"legacy_580\";` and `hardware.nvidia.open = false;`",
+        )
+    })
 }
 
 #[cfg(test)]

@@ -173,12 +173,15 @@ pub struct HostContext {
 }
 
 /// The GPU drivers that a host installs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Drivers {
     /// `hardware.graphics.enable`: /run/opengl-driver with Vulkan's and CUDA's drivers.
     pub graphics: bool,
     /// Whether the host has NVIDIA's kernel module.
     pub nvidia: bool,
+    /// Its version, if the variant is for a GPU from before Turing.
+    pub nvidia_version: Option<String>,
 }
 
 impl Default for HostContext {

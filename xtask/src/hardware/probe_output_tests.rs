@@ -1,5 +1,6 @@
 //! Tests with recorded machines and with damaged output.
 
+use crate::fleet::manifest::Manifest;
 use crate::hardware::probe_output::*;
 
 const NONE: &str = include_str!("../../tests/fixtures/probe/none");
@@ -288,9 +289,17 @@ fn the_driver_for_older_gpus_is_named() {
 /// A GT 620M, which NVIDIA's current drivers ignore, too.
 #[test]
 fn a_gpu_from_before_maxwell_is_recognized_by_its_number() {
-    let facts = read_sections(&[("pci", "DRIVER=nouveau\nPCI_ID=10DE:1140\n\n")]);
-    let [finding] = &unknown(&facts)[..] else { panic!("{:?}", unknown(&facts)) };
-    assert_eq!(finding.code, "cuda-version");
+    let variant = Manifest::with(&serde_json::json!({
+        "backends": ["cuda"], "microarch": "znver4", "cudaCapabilities": ["8.6"],
+    }));
+    for driver in ["nouveau", "nvidia"] {
+        let pci = format!("DRIVER={driver}\nPCI_ID=10DE:1140\n\n");
+        let facts = read_sections(&[("pci", &pci)]);
+        for found in [unknown(&facts), rules::findings(&variant, &facts)] {
+            let [finding] = &found[..] else { panic!("{driver}: {found:?}") };
+            assert_eq!(finding.code, "cuda-version", "{driver}");
+        }
+    }
 }
 
 #[test]

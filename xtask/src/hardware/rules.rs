@@ -47,9 +47,10 @@ pub fn gpus(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
         let gpus: Vec<&Gpu> = facts.gpus_of(vendor).collect();
         if gpus.is_empty() {
             findings.push(no_gpu(manifest, facts, backend, &format!("{} GPU", vendor.name())));
+        } else if gpus.iter().all(|gpu| target_of(gpu).is_none() && is_before_maxwell(gpu)) {
+            findings.extend(nvidia::too_old(gpus[0]));
         } else if gpus.iter().all(|gpu| gpu.is_on_nouveau()) {
-            let too_old = nvidia::too_old(gpus[0]);
-            findings.push(too_old.unwrap_or_else(|| nvidia::without_capability(gpus[0])));
+            findings.push(nvidia::without_capability(gpus[0]));
         } else {
             findings.extend(kernels(manifest, vendor, &gpus));
         }

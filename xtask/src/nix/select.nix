@@ -75,6 +75,14 @@ let
         isFromOutside
         || config.hardware.nvidia.datacenter.enable or false
         || builtins.elem "nvidia" (config.services.xserver.videoDrivers or [ "nvidia" ]);
+      # Null unless it matters, because it evaluates the kernel's packages.
+      nvidiaVersion =
+        let
+          isOld = capability: builtins.compareVersions capability "7.5" < 0;
+          version = builtins.tryEval (config.hardware.nvidia.package.version or null);
+          matters = !isFromOutside && builtins.any isOld (config.programs.llama-cpp.cudaCapabilities or [ ]);
+        in
+        if matters && version.success then version.value else null;
     };
 
   # The packages of the host that should be the variant, and nixpkgs' settings. fleet/manifest.rs

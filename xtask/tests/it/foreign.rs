@@ -196,11 +196,20 @@ fn a_gpu_backend_without_its_driver_is_a_warning() {
     let flake = Scratch::new();
     let graphics = "hardware.graphics.enable = true;";
     let nvidia = "services.xserver.videoDrivers = [ \"nvidia\" ];";
+    let old_gpu = |version: &str| {
+        format!(
+            "programs.llama-cpp.cudaCapabilities = [ \"6.1\" ]; hardware.nvidia.package = {{ \
+             type = \"derivation\"; name = \"nvidia-x11\"; version = {version:?}; }}; \
+             nixpkgs.overlays = [ (_: prev: {{ cudaPackages = prev.cudaPackages_12; }}) ];"
+        )
+    };
     let hosts = [
         ("cuda-none", "cuda", String::new()),
         ("cuda-no-graphics", "cuda", nvidia.to_owned()),
         ("cuda-other-driver", "cuda", graphics.to_owned()),
         ("cuda-ok", "cuda", format!("{nvidia} {graphics}")),
+        ("cuda-ignored", "cuda", format!("{nvidia} {graphics} {}", old_gpu("595.71.05"))),
+        ("cuda-legacy", "cuda", format!("{nvidia} {graphics} {}", old_gpu("580.173.02"))),
         ("vulkan-none", "vulkan", String::new()),
         ("vulkan-ok", "vulkan", graphics.to_owned()),
         ("rocm", "rocm", String::new()),
@@ -240,13 +249,14 @@ fn a_gpu_backend_without_its_driver_is_a_warning() {
         assert!(findings.iter().all(|(code, _)| *code == "no-driver"), "{host}: {findings:?}");
         findings.into_iter().map(|(_, message)| message).collect()
     };
-    for host in ["cuda-ok", "vulkan-ok", "rocm", "cpu"] {
+    for host in ["cuda-ok", "cuda-legacy", "vulkan-ok", "rocm", "cpu"] {
         assert_eq!(messages(host), [""; 0], "{host}");
     }
     for (host, driver) in [
         ("cuda-none", "NVIDIA's driver"),
         ("cuda-other-driver", "NVIDIA's driver"),
         ("cuda-no-graphics", "/run/opengl-driver"),
+        ("cuda-ignored", "NVIDIA driver 595.71.05 ignores"),
         ("vulkan-none", "/run/opengl-driver"),
     ] {
         let messages = messages(host);
