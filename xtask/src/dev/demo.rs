@@ -35,6 +35,7 @@ use crate::fleet::manifest::Selection;
 use crate::fleet::names::HostName;
 use crate::hardware::microarch::Table;
 use crate::nix::program::Nix;
+use crate::statistics::MIN_PROCESSES;
 use crate::system::{paths, resources};
 use crate::target::Target;
 use crate::target::selection::LOCAL;
@@ -42,8 +43,8 @@ use crate::testbed::inputs as testbed;
 use crate::testbed::revision::TestbedRevision;
 use crate::ui::{Ui, units};
 
-/// Number of rounds, small so that a first run is short.
-const ROUNDS: u32 = 5;
+/// Number of rounds: the fewest that give an interval, so that a first run is short.
+const ROUNDS: u32 = MIN_PROCESSES as u32;
 
 /// Estimates for steps that have not run before. The builds took 320 and 650 CPU seconds on two
 /// machines with two cores.

@@ -34,7 +34,7 @@ fn of_hosts(measured: Vec<Record>, requested: &[String]) -> Report {
     histories.report(vec![])
 }
 
-/// Returns a report of runs with five rounds, each of the next day and build.
+/// Returns a report of runs with eight rounds, each of the next day and build.
 fn history(speeds: &[f64]) -> Report {
     let each = speeds.iter().zip(10_u64..);
     report(each.flat_map(|(speed, day)| rounds(&one(&day.to_string(), day, &[*speed]))).collect())
