@@ -272,21 +272,24 @@ const SMALL_VRAM: u64 = 4 << 30;
 
 fn idle(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
     let uses_one = facts.gpus.iter().any(|gpu| runs_on(manifest, gpu));
+    let backend_for = |gpu: &Gpu| backend_for(gpu, facts.cpu.arch).unwrap_or("vulkan");
+    // The memory of an integrated GPU is a setting of the firmware.
     let is_small = |gpu: &Gpu| {
-        gpu.vendor == Vendor::Amd && gpu.vram_bytes.is_none_or(|bytes| bytes <= SMALL_VRAM)
+        let is_part_of_cpu = gpu.unified_memory && backend_for(gpu) == "vulkan";
+        let has_little = gpu.vram_bytes.is_none_or(|bytes| bytes <= SMALL_VRAM);
+        gpu.vendor == Vendor::Amd && (is_part_of_cpu || has_little)
     };
     let idle = facts.gpus.iter().filter(|gpu| {
         gpu.is_worth_using() && !runs_on(manifest, gpu) && !(uses_one && is_small(gpu))
     });
     idle.map(|gpu| {
-        let backend = backend_for(gpu, facts.cpu.arch).unwrap_or("vulkan");
         Finding::warning(
             "idle-gpu",
             format!("programs.llama-cpp.backend: leaves {} unused", gpu.name),
             format!(
                 "add {} to programs.llama-cpp.backend, or ignore this warning if the GPU is for \
                  other work",
-                nix_string(backend)
+                nix_string(backend_for(gpu))
             ),
         )
     })

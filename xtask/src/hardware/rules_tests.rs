@@ -261,6 +261,12 @@ fn an_idle_card_is_a_warning_with_its_name() {
     // nitrogen: both cards in one build; an integrated GPU beside them is ignored.
     let facts = machine(ZEN4, &[nvidia("8.6"), amd("gfx906", 32), amd("gfx1036", 1)]);
     assert!(findings(&variant("znver4", &["cuda", "rocm"]), &facts).is_empty());
+    // With more memory, too, if the firmware gives it the machine's.
+    let own = Gpu { unified_memory: true, ..amd("gfx1103", 8) };
+    let both = machine(ZEN4, &[nvidia("8.6"), own.clone()]);
+    assert!(findings(&variant("znver4", &["cuda"]), &both).is_empty());
+    let found = findings(&variant("znver4", &["cpu"]), &machine(ZEN4, &[own]));
+    assert_eq!(codes(&found), [("idle-gpu", Severity::Warning)]);
     // A target without libraries in this nixpkgs is used nevertheless.
     let facts_of_strix = machine(ZEN4, &[amd("gfx1151", 96)]);
     let mut strix = variant("znver4", &["rocm"]);
