@@ -151,26 +151,33 @@ fn is_llama_cpp(lock: &LockFile, key: &str) -> bool {
 }
 
 /// Finds inputs whose `locked` is not what their `original` names. Nix accepts such a lock file,
-/// and builds the fleet from another repository.
+/// and builds the fleet from another repository. A warning for an input of an input, whose own
+/// lock file may already say so.
 pub fn elsewhere(lock: &LockFile) -> impl Iterator<Item = Finding> {
     let nodes = lock.nodes().into_iter().flatten();
     let is_elsewhere =
         |(_, node): &(&str, Node<'_>)| !flake_ref::may_lock_to(node.original(), node.locked());
-    nodes.filter(is_elsewhere).map(|(key, node)| {
+    let is_own = |key: &str| lock.node(lock.root()).inputs().any(|(_, target)| target == key);
+    nodes.filter(is_elsewhere).map(move |(key, node)| {
         let (locked, original) = (flake_ref::text(node.locked()), flake_ref::text(node.original()));
-        let or_update = match is_llama_cpp(lock, key) {
-            true => String::new(),
-            false => format!(", or run `nix flake update {key}`"),
+        let message = format!("flake.lock fetches {key} from {locked}, but asks for {original}");
+        let restore = "restore flake.lock with `git checkout flake.lock`";
+        let finding = match (is_llama_cpp(lock, key), is_own(key)) {
+            (true, _) => {
+                let help = format!("{restore}; find out who changed it");
+                Finding::error("lock-elsewhere", message, help)
+            }
+            (false, true) => {
+                let help =
+                    format!("{restore}, or run `nix flake update {key}`; find out who changed it");
+                Finding::error("lock-elsewhere", message, help)
+            }
+            (false, false) => {
+                let help = "compare with the flake.lock of the input that it belongs to";
+                Finding::warning("lock-elsewhere", message, help)
+            }
         };
-        Finding::error(
-            "lock-elsewhere",
-            format!("flake.lock fetches {key} from {locked}, but asks for {original}"),
-            format!(
-                "restore flake.lock with `git checkout flake.lock`{or_update}; find out who \
-                 changed it"
-            ),
-        )
-        .at("flake.lock")
+        finding.at("flake.lock")
     })
 }
 

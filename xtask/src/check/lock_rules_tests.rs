@@ -111,14 +111,19 @@ fn an_input_locked_to_another_repository_is_an_error() {
     assert_eq!(elsewhere(git.clone(), git), none);
     let pinned = |rev: &str| json!({ "type": "git", "url": "https://x.org/n", "rev": rev });
     assert_eq!(elsewhere(pinned("a"), pinned("b")), ["lock-elsewhere"]);
-    // `nix flake update` would update llama.cpp without the checks of `update`.
-    for (node, advised) in [("other", true), ("llama-cpp", false)] {
+    // `nix flake update` would update llama.cpp without the checks of `update`, and the lock file of an input may already lock an input of its own to another repository.
+    for (node, advised, severity) in [
+        ("nixpkgs_2", true, Severity::Error),
+        ("llama-cpp", false, Severity::Error),
+        ("nixpkgs", false, Severity::Warning),
+    ] {
         let mut lock = lock();
-        lock["nodes"][node]["original"] = github("ggml-org", "llama.cpp");
-        lock["nodes"][node]["locked"] = github("somebody", "llama.cpp");
+        lock["nodes"][node]["original"] = github("ggml-org", "x");
+        lock["nodes"][node]["locked"] = github("somebody", "x");
         let found = findings(&LockFile::new(lock), &inputs(), FLAKE);
         let found = found.iter().find(|finding| finding.code == "lock-elsewhere").unwrap();
         assert_eq!(found.help.contains("nix flake update"), advised, "{found:?}");
+        assert_eq!(found.severity, severity, "{found:?}");
     }
 }
 

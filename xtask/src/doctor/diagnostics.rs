@@ -234,6 +234,9 @@ fn rejected_by_nix(nix: &Nix, root: &Path) -> Option<Check> {
     let output = process::capture(&call.dir(root), Some(QUICK)).ok()?;
     let stderr = output.stderr_text();
     let finding = diagnose(&stderr, None);
+    if finding.code == "foreign-repository" {
+        return Some(Check::error("flake", finding.message, finding.help));
+    }
     // A failed download, because it is offline, says nothing about flake.lock.
     let fetches = ["while updating the flake input", "while fetching the input"];
     let is_fetch = finding.code == FETCH || fetches.iter().any(|trace| stderr.contains(trace));

@@ -45,6 +45,10 @@ impl Context {
         };
         let (reference, root) = match (folder, &global.flake) {
             (Some(folder), _) => (flake_ref::of_folder(&folder, git::top(&folder)), Some(folder)),
+            (None, Some(reference)) if reference.contains('#') => bail!(
+                "--flake takes a flake without an attribute, not {reference}; hosts are arguments, \
+                 such as `cargo xtask check HOST`"
+            ),
             (None, Some(reference)) => (reference.clone(), local_root(reference)),
             (None, None) => bail!("no flake"),
         };

@@ -20,7 +20,7 @@ pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
     let mut code = classify(&message);
     if let Some(name) = module_argument(&clean, &message, code) {
         code = "module-argument";
-        message = format!("the module argument `{name}` is not in specialArgs: {message}");
+        message = format!("the module argument `{name}` may not be in specialArgs: {message}");
     }
     if let (FETCH, Some(reason)) = (code, reason_of_git(&clean)) {
         message = format!("{message}: {reason}");
@@ -35,8 +35,9 @@ pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
     );
     let sentence = if code == "unknown-option" { without_values(&sentence) } else { sentence };
     let mut finding = Finding::error(code, shorten(&sentence), codes::advice(code));
-    if let (FETCH, Some((_, help))) =
-        (code, REFUSALS.iter().find(|(pattern, _)| sentence.contains(pattern)))
+    let refusal = REFUSALS.iter().find(|(pattern, _)| sentence.contains(pattern));
+    if let (FETCH, Some((_, help))) = (code, refusal)
+        && !help.is_empty()
     {
         (*help).clone_into(&mut finding.help);
     }
@@ -157,11 +158,10 @@ const KINDS: &[(&str, &str)] = &[
     ("Cannot find Git revision", FETCH),
     ("resolving Git reference", FETCH),
     ("does not exist", "missing-file"),
-    // Nix before 2.20.
-    ("': No such file or directory", "missing-file"),
 ];
 
-/// What to do about a failed download if a server was reached, by its answer.
+/// What to do about a failed download, by its answer from the server or from Git. An empty help
+/// stands for that of the code.
 const REFUSALS: &[(&str, &str)] = &[
     ("rate limit", ADD_TOKEN),
     ("HTTP error 429", ADD_TOKEN),
@@ -178,14 +178,20 @@ const REFUSALS: &[(&str, &str)] = &[
          certificate",
     ),
     ("executing 'git'", "install Git, with which Nix fetches this input"),
+    ("dubious ownership", "run `git config --global --add safe.directory FOLDER`"),
+    ("ermission denied", WITHOUT_PROMPT),
+    ("Host key verification failed", WITHOUT_PROMPT),
+    ("could not read Username", WITHOUT_PROMPT),
+    ("returned error: 40", WITHOUT_PROMPT),
+    ("unable to access", ""),
+    ("ssh: ", ""),
     ("Cannot find Git revision", "its branch was rewritten: run `nix flake update INPUT`"),
     ("resolving Git reference", "correct the branch or tag in the input's URL"),
-    ("dubious ownership", "run `git config --global --add safe.directory FOLDER`"),
-    ("ermission denied", "make `ssh -T git@SERVER` work for this user, without a prompt"),
 ];
 
 const ADD_TOKEN: &str = "the server limits anonymous requests: set `access-tokens = \
                          github.com=TOKEN` in nix.conf, or try again in an hour";
+const WITHOUT_PROMPT: &str = "`git ls-remote URL` must work for this user, without a prompt";
 
 fn classify(message: &str) -> &'static str {
     // Only a Nix without a daemon writes to the store itself.
@@ -193,18 +199,22 @@ fn classify(message: &str) -> &'static str {
     if is_denied && !message.contains("socket") {
         return "foreign-store";
     }
+    // Of files that are read; also of those that are imported, before Nix 2.20.
+    if message.contains(" '/nix/store/") && message.contains("': No such file or directory") {
+        return "missing-file";
+    }
     KINDS
         .iter()
         .find(|(pattern, _)| message.contains(pattern))
         .map_or("eval-error", |(_, code)| code)
 }
 
-/// Returns the module argument without which `imports` cannot be evaluated, or whose value is
-/// missing. Modules get it from `specialArgs`, or from the configuration, which needs the imports.
+/// Returns the module argument that cannot be evaluated. Unless it is in `specialArgs`, it is part
+/// of the configuration, which needs the imports first.
 fn module_argument<'a>(stderr: &'a str, message: &str, code: &str) -> Option<&'a str> {
     let mut named = stderr.lines().filter_map(|line| {
-        let (_, rest) = line.split_once("noting that argument `")?;
-        Some(rest.split_once("` is not externally provided")?.0)
+        let (_, rest) = line.split_once("while evaluating the module argument `")?;
+        Some(rest.split_once('\'')?.0)
     });
     match code {
         "infinite-recursion" => {
@@ -215,10 +225,13 @@ fn module_argument<'a>(stderr: &'a str, message: &str, code: &str) -> Option<&'a
     }
 }
 
-/// Returns Git's own error, which it prints before Nix's.
+/// Returns Git's own error, which it prints before Nix's: Nix may call a branch missing if the
+/// server cannot be reached.
 fn reason_of_git(stderr: &str) -> Option<&str> {
     let mut lines = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).rev();
-    let fatal = lines.find(|line| line.starts_with("fatal: "))?;
+    // Nix tries to note a branch that it could not read.
+    let is_cause = |line: &str| line.starts_with("fatal: ") && !line.contains("to point HEAD");
+    let fatal = lines.find(|line| is_cause(line))?;
     // After ssh's own error.
     let is_ssh = fatal.contains("Could not read from remote repository");
     if is_ssh { lines.next() } else { fatal.strip_prefix("fatal: ") }
@@ -267,7 +280,7 @@ fn own_place<'a>(stderr: &'a str, message: &'a str, code: &str, source: &str) ->
     let prefix = format!("{source}/");
     let named = |text: &'a str| {
         let rest = &text[text.rfind(&prefix)? + prefix.len()..];
-        let end = rest.find(['\'', '`', '"', ' ', ',', '\n', '’']).unwrap_or(rest.len());
+        let end = rest.find(['\'', '`', '"', ' ', ',', ')', '\n', '’']).unwrap_or(rest.len());
         Some(rest[..end].trim_end_matches(['.', ':']))
     };
     // The module system's errors name the file that defines the option.

@@ -148,7 +148,27 @@ fn a_failed_download_is_explained_by_the_servers_answer() {
             "SSL peer",
             "`ssl-cert-file`",
         ),
-        (ssh, "'ssh://x': git@github.com: Permission denied (publickey).", "`ssh -T git@SERVER`"),
+        (ssh, "'ssh://x': git@github.com: Permission denied (publickey).", "`git ls-remote URL`"),
+        // Nix 2.26.3.
+        (
+            "ssh: connect to host x.org port 22: Connection refused\nfatal: Could not read from \
+             remote repository.\n\nPlease make sure\nfatal: Refusing to point HEAD outside of \
+             refs/\nwarning: could not update cached head\nerror: resolving Git reference \
+             'master': revspec 'master' not found",
+            "not found: ssh: connect to host x.org port 22: Connection refused",
+            "check the network",
+        ),
+        (
+            "fatal: unable to access 'https://x.org/': Could not resolve host: x.org\nerror: \
+             Cannot find Git revision 'abc' in ref 'main' of repository 'https://x.org/'!",
+            "Could not resolve host",
+            "check the network",
+        ),
+        (
+            "error: resolving Git reference 'nope': revspec 'nope' not found",
+            "revspec",
+            "correct the branch",
+        ),
         (
             "fatal: repository 'https://x.org/a/' not found\nerror: program 'git' failed with \
              exit code 128",
@@ -174,20 +194,19 @@ fn a_failed_download_is_explained_by_the_servers_answer() {
 fn an_argument_that_is_not_in_special_args_is_named() {
     let trace = format!(
         "error:\n … while evaluating the module argument `inputs' in \"{SOURCE}/a.nix\":\n\n \
-         … noting that argument `inputs` is not externally provided, so querying `_module.args` \
-         instead, requiring `config`\n\n … if you get an infinite recursion here, you probably \
+         … if you get an infinite recursion here, you probably \
          reference `config` in `imports`.\n\n "
     );
     let recursion =
         "error: infinite recursion encountered\n at /nix/store/x/lib/modules.nix:1:1:\n";
     let finding = diagnose(&format!("{trace}{recursion}"), Some(SOURCE));
     assert_eq!(finding.code, "module-argument");
-    let expected = "the module argument `inputs` is not in specialArgs: infinite recursion";
+    let expected = "the module argument `inputs` may not be in specialArgs: infinite recursion";
     assert!(finding.message.starts_with(expected), "{finding:?}");
     let code = |printed: &str| diagnose(printed, None).code;
     assert_eq!(code(&format!("{trace}error: attribute 'inputs' missing")), "module-argument");
     assert_eq!(code(&format!("{trace}error: attribute 'other' missing")), "missing-attribute");
-    let pkgs = trace.replace("`inputs`", "`pkgs`");
+    let pkgs = trace.replace("`inputs'", "`pkgs'");
     assert_eq!(code(&format!("{pkgs}{recursion}")), "infinite-recursion");
 }
 
@@ -254,6 +273,14 @@ fn a_module_error_names_its_file() {
     assert_eq!(finding.code, "wrong-type");
     assert_eq!(finding.place().as_deref(), Some("hosts/boron/default.nix"));
     assert!(finding.message.contains("- In `hosts/boron/default.nix': 5"), "{}", finding.message);
+}
+
+#[test]
+fn a_file_in_parentheses_ends_before_them() {
+    let file = format!("{SOURCE}/hosts/a.nix");
+    let printed = format!("error: module {file} ({file}) does not look like a module.");
+    let place = diagnose(&printed, Some(SOURCE)).place();
+    assert_eq!(place.as_deref(), Some("hosts/a.nix"));
 }
 
 #[test]

@@ -313,3 +313,12 @@ fn a_host_without_special_args_is_explained() {
     let (state, findings) = result(&report, "box");
     assert_eq!((code, state, findings[0].0), (1, "eval-error", "module-argument"), "{report:#}");
 }
+
+#[test]
+fn a_flake_reference_with_an_attribute_is_an_error() {
+    let flake = foreign("plain");
+    let reference = format!("{}#box", path(&flake));
+    let output = run(flake.path(), &["check", "--flake", &reference]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("a flake without an attribute"), "{}", stderr(&output));
+}

@@ -170,16 +170,8 @@ rec {
     key: f: args:
     let
       context = name: ''while evaluating the module argument `${name}' in "${key}":'';
-      # xtask reads both.
-      indirect =
-        name:
-        "noting that argument `${name}` is not externally provided, so querying "
-        + "`_module.args` instead, requiring `config`";
       named = mapAttrs (
-        name: _:
-        addErrorContext (context name) (
-          args.${name} or (addErrorContext (indirect name) args.config._module.args.${name})
-        )
+        name: _: addErrorContext (context name) (args.${name} or args.config._module.args.${name})
       ) (lib.functionArgs f);
     in
     f (args // named);
