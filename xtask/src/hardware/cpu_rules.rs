@@ -89,7 +89,9 @@ fn below_cpu(manifest: &Manifest, facts: &Facts) -> Option<Finding> {
     let selected = selected(manifest, cpu);
     let used = table.features(cpu.arch, selected, &manifest.cpu_options)?;
     let supported = table.features(cpu.arch, best, &[])?;
-    let unused: Vec<&String> = supported.difference(&used).collect();
+    // ggml has no code for AVX-VNNI if AVX-512 VNNI is on.
+    let is_useful = |feature: &&String| *feature != "AVX_VNNI" || !used.contains("AVX512_VNNI");
+    let unused: Vec<&String> = supported.difference(&used).filter(is_useful).collect();
     if unused.is_empty() {
         return None;
     }

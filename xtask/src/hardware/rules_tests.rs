@@ -164,6 +164,14 @@ fn rocm_is_suggested_where_nixpkgs_has_it() {
     }
 }
 
+#[test]
+fn zen_5_gains_nothing_over_zen_4() {
+    let zen5 = machine(include_str!("../../tests/fixtures/cpuinfo/zen5"), &[]);
+    assert_eq!(findings(&variant("znver4", &["cpu"]), &zen5), []);
+    let [finding] = &findings(&variant("x86-64-v4", &["cpu"]), &zen5)[..] else { panic!() };
+    assert!(finding.message.contains("AVX-512 VNNI"), "{}", finding.message);
+}
+
 /// Another name for the same instruction sets is no finding.
 #[test]
 fn an_equivalent_name_is_accepted() {
