@@ -2,29 +2,30 @@
 //!
 //! Pure: no I/O, no clock.
 
-/// How tools mark an error, in lower case. File names and warnings also contain `error`.
-const MARKS: [&str; 17] = [
+/// How tools mark an error, in lower case and with single spaces. File names and warnings also contain `error`.
+const MARKS: [&str; 18] = [
     ": error: ",       // gcc, clang, nvcc, glslc, as, nixpkgs' scripts
     ": fatal error: ", // a missing header, a killed compiler
     ": error #",       // nvcc's numbered errors
     "catastrophic error: ",
     "internal error: ",
     "internal compiler error: ",
-    " error   : ", // nvcc, ptxas, nvlink
-    " fatal   : ",
+    " error : ", // nvcc, ptxas, nvlink
+    " fatal : ",
     ": error ts", // TypeScript
     "undefined reference to ",
     "multiple definition of ",
     "*** no rule to make target ",
     " -- saving rejects to file ",
     "can't find file to patch ",
+    "patch: **** ",
     "contains a forbidden reference to ",
     "broken paths found in a .pc file",
     "curl: (",
 ];
 
 /// Complaints of programs that mark no errors. A build that prints one may still succeed.
-const COMPLAINTS: [&str; 14] = [
+const COMPLAINTS: [&str; 17] = [
     ": not found",
     "command not found",
     "No such file or directory",
@@ -33,11 +34,14 @@ const COMPLAINTS: [&str; 14] = [
     "Read-only file system",
     "No space left on device",
     "Cannot allocate memory",
+    "out of memory",
     "Killed",
     "Aborted",
     "Segmentation fault",
+    "Bus error",
     "Illegal instruction",
     "fatal: ",
+    "do not know how to unpack ",
     "terminate called after",
 ];
 
@@ -88,7 +92,8 @@ fn is_source(text: &str) -> bool {
 }
 
 fn is_error(text: &str) -> bool {
-    let lower = text.to_ascii_lowercase();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let lower = words.join(" ").to_ascii_lowercase();
     let has = |marks: &[&str]| marks.iter().any(|mark| lower.contains(mark));
     // `error`, `LLVM ERROR`, `ModuleNotFoundError`
     let word = lower.split_once(": ").map_or("", |(word, _)| word);
@@ -192,9 +197,10 @@ impl Failed {
 impl Complaints {
     fn read(&mut self, text: &str) {
         let npm = text.strip_prefix("npm error ").or_else(|| text.strip_prefix("npm ERR! "));
-        // npm prints a table of codes, and then its message.
+        // npm prints a table of codes, and then its message; of a script it prints only which.
         let is_code = |rest: &str| {
-            ["code", "errno", "syscall", "path"].iter().any(|word| rest.starts_with(word))
+            let words = ["code", "errno", "syscall", "path", "Lifecycle", "command", "A complete"];
+            words.iter().any(|word| rest.starts_with(word))
         };
         if npm.is_some_and(|rest| !is_code(rest)) {
             self.npm.get_or_insert_with(|| text.to_owned());

@@ -157,6 +157,14 @@ fn errors_of_compilers_and_linkers() {
             "g++: fatal error: Killed signal terminated program cc1plus",
         ),
         (
+            "[1/9] a.o\nFAILED: a.o \ng++ -c a.cpp\n\ncc1plus: out of memory allocating 65536 bytes\n[2/9] b.o",
+            "a.o: cc1plus: out of memory allocating 65536 bytes",
+        ),
+        (
+            "nvcc fatal : Failed to preprocess host compiler properties.",
+            "nvcc fatal : Failed to preprocess host compiler properties.",
+        ),
+        (
             "during GIMPLE pass: loopinit\na.cpp: In function 'f':\na.cpp:16159:21: internal compiler error: Segmentation fault",
             "a.cpp:16159:21: internal compiler error: Segmentation fault",
         ),
@@ -230,6 +238,11 @@ fn errors_of_configure_fetch_patch_and_install() {
             "src/app.ts(12,3): error TS2304: Cannot find name 'foo'.",
             "src/app.ts(12,3): error TS2304: Cannot find name 'foo'.",
         ),
+        (
+            "> vite build\n\nsh: line 1: vite: command not found\nnpm error Lifecycle script `build` failed with error:\nnpm error code 127\nnpm error command sh -c vite build",
+            "sh: line 1: vite: command not found",
+        ),
+        ("patch: **** malformed patch at line 12: x", "patch: **** malformed patch at line 12: x"),
         (
             "npm error code ENOENT\nCMake Warning at ui.cmake:1 (message):\n  UI: no assets\n\n[9/9] a.o\na.cpp:1:1: error: 'x' was not declared",
             "a.cpp:1:1: error: 'x' was not declared",
