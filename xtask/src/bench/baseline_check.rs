@@ -25,7 +25,6 @@ use crate::findings::finding::{Finding, Severity, or_finding};
 use crate::fleet::context::Context;
 use crate::nix::gc_roots::Links;
 use crate::nix::store;
-use crate::system::resources::now;
 use crate::system::{disk, files, json_lines};
 use crate::ui::sanitize::sanitize;
 
@@ -116,7 +115,7 @@ fn in_turns(setup: Setup, [old, new]: [&Subject; 2]) -> Result<Option<(Vec<Chang
     let Setup { ui, params, .. } = setup;
     let targets = [("baseline", old), ("new", new)]
         .map(|(label, subject)| ComparisonTarget::new(label, subject));
-    let seed = now() ^ u64::from(std::process::id());
+    let seed = paired_run::random_seed();
     let mut batch = Instant::now();
     let mut enough = |round: u32, samples: &[Samples]| {
         if is_time_up(params, round, batch) {

@@ -22,7 +22,6 @@ use crate::fleet::manifest::Selection;
 use crate::fleet::names::{HostName, VariantName};
 use crate::nix::flake_input::{Revision, short};
 use crate::nix::names::{StorePath, nix_list, nix_string};
-use crate::system::resources::now;
 use crate::upstream::revision::{Wanted, choose};
 use crate::upstream::trial_fleet::{PinState, TrialFleet};
 
@@ -75,7 +74,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
         });
     }
     let params = params(args, &own);
-    let seed = args.seed.unwrap_or_else(|| now() ^ u64::from(std::process::id()));
+    let seed = args.seed.unwrap_or_else(paired_run::random_seed);
     // Run.
     let mut model = chosen_model(args, &own)?;
     let subjects: Vec<(&str, &Subject)> = args.subjects().into_iter().zip(&subjects).collect();

@@ -8,7 +8,8 @@ use crate::bench::comparison::{Samples, Standing, standings};
 use crate::bench::measure::{Results, Setup, measure};
 use crate::bench::measurement::Subject;
 use crate::findings::finding::{Finding, Severity};
-use crate::statistics::random::SplitMix;
+use crate::statistics::random::Orders;
+use crate::system::resources::now;
 use crate::ui::Ui;
 use crate::ui::progress::Live;
 
@@ -54,6 +55,12 @@ pub struct Rounds<'a> {
     pub enough: Option<Enough<'a>>,
 }
 
+/// Returns a seed that differs from run to run. With the same one, the same build would always run
+/// first, while the machine is still cool.
+pub fn random_seed() -> u64 {
+    now() ^ u64::from(std::process::id())
+}
+
 impl Rounds<'_> {
     pub fn exactly(rounds: u32, seed: u64) -> Self {
         Self { most: rounds, seed, enough: None }
@@ -67,7 +74,7 @@ pub fn run(setup: Setup, targets: &[ComparisonTarget], rounds: Rounds) -> Result
     let Rounds { most, seed, mut enough } = rounds;
     let at_most = if enough.is_some() { "at most " } else { "" };
     // Random, because a fixed order would run each build after the same other one.
-    let mut random = SplitMix(seed);
+    let mut orders = Orders::new(seed, targets.len());
     let live = Live::start(ui);
     let mut results = Results { live: Some(&live), ..Results::default() };
     let samples = vec![Samples::default(); targets.len()];
@@ -77,9 +84,7 @@ pub fn run(setup: Setup, targets: &[ComparisonTarget], rounds: Rounds) -> Result
         if !ui.bars {
             ui.status(format!("  {what}"));
         }
-        let mut order: Vec<usize> = (0..targets.len()).collect();
-        random.shuffle(&mut order);
-        for (turn, which) in (0..).zip(order) {
+        for (turn, which) in (0..).zip(orders.draw().iter().copied()) {
             let ComparisonTarget { label, subject } = &targets[which];
             let each = u32::try_from(targets.len()).unwrap_or(u32::MAX);
             live.at((round - 1) * each + turn, most * each, &format!("{what}, {label}"));

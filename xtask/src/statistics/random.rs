@@ -29,9 +29,45 @@ impl SplitMix {
     }
 }
 
+/// The orders in which builds run in turns, one for each round. Every second order is the previous
+/// one reversed: if the machine slows down during the run, this affects all builds alike.
+pub struct Orders {
+    random: SplitMix,
+    order: Vec<usize>,
+    is_next_reversed: bool,
+}
+
+impl Orders {
+    pub fn new(seed: u64, builds: usize) -> Self {
+        Self { random: SplitMix(seed), order: (0..builds).collect(), is_next_reversed: false }
+    }
+
+    /// Returns the order of the next round.
+    pub fn draw(&mut self) -> &[usize] {
+        match self.is_next_reversed {
+            true => self.order.reverse(),
+            false => self.random.shuffle(&mut self.order),
+        }
+        self.is_next_reversed = !self.is_next_reversed;
+        &self.order
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_build_runs_as_early_as_the_others() {
+        let mut orders = Orders::new(1, 3);
+        let mut first = vec![];
+        for _ in 0..20 {
+            let (one, other) = (orders.draw().to_vec(), orders.draw().to_vec());
+            assert_eq!(one, other.iter().rev().copied().collect::<Vec<_>>());
+            first.push(one[0]);
+        }
+        assert!((0..3).all(|build| first.contains(&build)), "{first:?}");
+    }
 
     #[test]
     fn shuffled_orders_are_equally_likely() {

@@ -124,6 +124,23 @@ fn equal_builds_are_rarely_slower_after_the_fewest_processes() {
 }
 
 #[test]
+fn a_machine_that_slows_down_does_not_change_the_ratio() {
+    for seed in 0..20 {
+        let mut orders = random::Orders::new(seed, 2);
+        let mut runs = [vec![], vec![]];
+        let mut machine = 1.0;
+        for _ in 0..8 {
+            for build in orders.draw() {
+                runs[*build].push(vec![machine * [1.0, 0.98][*build]]);
+                machine -= 0.01;
+            }
+        }
+        let ratio = paired(&runs[0], &runs[1]).unwrap().estimate;
+        assert!((ratio - 0.98).abs() < 0.001, "{seed}: {ratio}");
+    }
+}
+
+#[test]
 fn a_speed_at_the_limit_is_mostly_undecided() {
     let mut machine = Machine { random: SplitMix(42), disturbed: 0.3 };
     let undecided = (0..40).filter(|_| machine.decide(0.95, 0.95).0 == Decision::Undecided).count();

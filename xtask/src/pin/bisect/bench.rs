@@ -227,7 +227,8 @@ impl<'a> Bench<'a> {
             judgement.verdict != Verdict::Inconclusive
         };
         let most = u32::try_from(last).context("rounds")?;
-        let rounds = Rounds { most, seed: 1, enough: Some(&mut enough) };
+        let seed = paired_run::random_seed();
+        let rounds = Rounds { most, seed, enough: Some(&mut enough) };
         let (ui, machine, params) = (&quiet, &self.machine, &params);
         let Self { model, model_path, .. } = self;
         let setup = Setup { ui, machine, model, model_path, params };

@@ -9,7 +9,7 @@ use crate::bench::baseline::{Change, Method, Verdict, changes, list};
 use crate::bench::canary_machine::CanaryMachine;
 use crate::bench::comparison::Samples;
 use crate::bench::measurement::Subject;
-use crate::bench::paired_run::{PairedRun, Rounds};
+use crate::bench::paired_run::{PairedRun, Rounds, random_seed};
 use crate::findings::finding::{Finding, or_finding};
 use crate::fleet::names::HostName;
 use crate::pin::update::Update;
@@ -93,7 +93,8 @@ impl Update<'_> {
         let mut enough = |round: u32, samples: &[Samples]| {
             LOOKS.contains(&round) && compare(samples).iter().all(Change::is_clear)
         };
-        let rounds = Rounds { most: LOOKS[LOOKS.len() - 1], seed: 1, enough: Some(&mut enough) };
+        let (most, seed) = (LOOKS[LOOKS.len() - 1], random_seed());
+        let rounds = Rounds { most, seed, enough: Some(&mut enough) };
         let run = or_finding(machine.compare(context, [old, new], rounds))?;
         interrupt::check()?;
         match run {
