@@ -213,7 +213,8 @@ fn classify(message: &str) -> &'static str {
 /// of the configuration, which needs the imports first.
 fn module_argument<'a>(stderr: &'a str, message: &str, code: &str) -> Option<&'a str> {
     let mut named = stderr.lines().filter_map(|line| {
-        let (_, rest) = line.split_once("while evaluating the module argument `")?;
+        // A trace quotes code, which may have the same words.
+        let (_, rest) = line.split_once("… while evaluating the module argument `")?;
         Some(rest.split_once('\'')?.0)
     });
     match code {

@@ -193,7 +193,8 @@ fn a_failed_download_is_explained_by_the_servers_answer() {
 #[test]
 fn an_argument_that_is_not_in_special_args_is_named() {
     let trace = format!(
-        "error:\n … while evaluating the module argument `inputs' in \"{SOURCE}/a.nix\":\n\n \
+        "error:\n 728| addErrorContext \"while evaluating the module argument `${{name}}' in x\"\n \
+         … while evaluating the module argument `inputs' in \"{SOURCE}/a.nix\":\n\n \
          … if you get an infinite recursion here, you probably \
          reference `config` in `imports`.\n\n "
     );
@@ -206,8 +207,10 @@ fn an_argument_that_is_not_in_special_args_is_named() {
     let code = |printed: &str| diagnose(printed, None).code;
     assert_eq!(code(&format!("{trace}error: attribute 'inputs' missing")), "module-argument");
     assert_eq!(code(&format!("{trace}error: attribute 'other' missing")), "missing-attribute");
-    let pkgs = trace.replace("`inputs'", "`pkgs'");
-    assert_eq!(code(&format!("{pkgs}{recursion}")), "infinite-recursion");
+    for standard in ["pkgs", "config"] {
+        let trace = trace.replace("`inputs'", &format!("`{standard}'"));
+        assert_eq!(code(&format!("{trace}{recursion}")), "infinite-recursion");
+    }
 }
 
 #[test]
