@@ -147,11 +147,18 @@ pub fn is_before_maxwell(gpu: &Gpu) -> bool {
     }
 }
 
-/// Returns the help for a GPU without NVIDIA's driver.
+/// Returns the help for a GPU that nvidia-smi did not list.
 fn driver_help(gpu: &Gpu) -> &'static str {
-    let is_without = gpu.driver.is_none() || gpu.is_on_nouveau();
+    let has_driver = gpu.driver.is_some() && !gpu.is_on_nouveau();
     let is_old = device(gpu).is_some_and(|device| MAXWELL_TO_VOLTA.contains(&device));
-    if is_without && is_old { LEGACY_HELP } else { DRIVER_HELP }
+    match (has_driver, is_old) {
+        (true, _) => {
+            "run nvidia-smi on the machine, where it may hang; or look the card up at \
+             developer.nvidia.com/cuda-gpus"
+        }
+        (false, true) => LEGACY_HELP,
+        (false, false) => DRIVER_HELP,
+    }
 }
 
 /// Reports an error message of nvidia-smi, with the help for known ones.

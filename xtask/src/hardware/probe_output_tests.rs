@@ -83,6 +83,8 @@ fn an_nvidia_card_without_nvidia_smi_is_named_and_its_capability_asked_for() {
                   GCC version: gcc 13.3.0\nModel: \t\t NVIDIA GeForce RTX 3080 Ti\n\
                   Bus Location: \t 0000:01:00.0\n";
     let facts = read_sections(&[("pci", pci), ("nvidia", module)]);
+    // The host has the driver already.
+    assert!(!unknown(&facts)[0].help.contains("videoDrivers"));
     assert_eq!(facts.gpus[0].name, "NVIDIA GeForce RTX 3080 Ti");
     assert_eq!(facts.gpus[0].driver.as_deref(), Some("560.35.03"));
     let report = ProbeReport::new("a", "a", Ok(facts));
