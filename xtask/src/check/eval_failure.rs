@@ -77,7 +77,10 @@ pub(super) fn explain(
                 finding.message = format!("Nix ended without an error message ({exit})");
             }
             match finding.code {
-                "out-of-memory" => (HostState::OutOfMemory, finding),
+                "out-of-memory" => out_of_memory(
+                    "the evaluator ran out of memory",
+                    "lower --max-memory, or add memory or swap",
+                ),
                 _ => (HostState::EvalError, finding),
             }
         }

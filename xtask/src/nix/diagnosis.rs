@@ -41,9 +41,12 @@ pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
     {
         (*help).clone_into(&mut finding.help);
     }
-    // Without a flake.nix that Git tracks, where the flake is copied to is unknown.
-    let is_own =
-        || source.is_none() && sentence.contains("/flake.nix'") && !clean.contains("flake input");
+    let is_own = || match source.and_then(|source| source.strip_prefix("/nix/store/")) {
+        // A copy of the flake's files, such as `"${./.}"`, has its name at the end.
+        Some(name) => sentence.contains(name),
+        // Without a flake.nix that Git tracks, where the flake is copied to is unknown.
+        None => sentence.contains("/flake.nix'") && !clean.contains("flake input"),
+    };
     if code == "missing-file" && sentence.contains("/nix/store/") && !is_own() {
         "the path is in an input, not among your files: correct it, or update the input"
             .clone_into(&mut finding.help);

@@ -317,6 +317,8 @@ fn a_file_that_git_does_not_track_is_explained() {
     let finding = diagnose(&old.replace("' X", "': No such file or directory"), Some(SOURCE));
     assert_eq!(finding.code, "missing-file");
     assert_eq!(finding.place().as_deref(), Some("hosts/default.nix:2"));
+    let copied = stderr.replace("path '/nix/store/", "path '/nix/store/abc-");
+    assert!(diagnose(&copied, Some(SOURCE)).help.contains("git add"));
     let inside = stderr.replace(&format!("path '{SOURCE}"), "path '/nix/store/abc-source");
     let finding = diagnose(&inside, Some(SOURCE));
     assert_eq!(finding.code, "missing-file");
