@@ -47,13 +47,13 @@ pub struct Ratio {
     pub high: f64,
 }
 
-/// Result of comparing a [`Ratio`] with a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Result of comparing a [`Ratio`] with a limit, the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Decision {
     Slower,
-    NotSlower,
     /// The interval contains the limit: more rounds may decide.
     Undecided,
+    NotSlower,
 }
 
 impl Ratio {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use crate::bench::baseline::NOISE_FLOOR;
+use crate::bench::baseline::{NOISE_FLOOR, NOTICEABLE};
 use crate::bench::command::tuned_subject;
 use crate::bench::comparison::Samples;
 use crate::bench::deploy::build_and_copy;
@@ -30,7 +30,7 @@ use crate::pin::bisect::failure::{self, Failure};
 use crate::pin::bisect::judge::trial;
 use crate::pin::bisect::report::{Judgement, Measured};
 use crate::pin::bisect::search::Verdict;
-use crate::statistics::{Decision, LOOKS, paired};
+use crate::statistics::{Decision, LOOKS, Ratio, paired};
 use crate::system::interrupt::{self, Interrupted};
 use crate::target::Target;
 use crate::target::selection::{LOCAL, fleet_target, ssh_options};
@@ -239,7 +239,7 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// Judges by the test in which the bad end is slower, or for the bad end itself by the slowest
+    /// Judges by the test in which the bad end is slower, or for the bad end itself by its worst
     /// test.
     fn weigh(&self, samples: &[Samples], at_last: bool) -> Judgement {
         let all = samples[1].tests().filter_map(|(test, new)| {
@@ -252,8 +252,7 @@ impl<'a> Bench<'a> {
             };
             Some((test, ratio, limit, new.len()))
         });
-        let slowest = all.min_by(|(_, a, ..), (_, b, ..)| a.estimate.total_cmp(&b.estimate));
-        let Some((test, ratio, limit, rounds)) = slowest else {
+        let Some((test, ratio, limit, rounds)) = worst(all) else {
             let why = Some("llama-bench reported no speeds".to_owned());
             return Judgement::new(Verdict::Inconclusive, why);
         };
@@ -262,8 +261,10 @@ impl<'a> Bench<'a> {
             (None, None) => ratio.half_of_loss().unwrap_or(limit),
             _ => limit,
         };
-        // If any loss is searched for and the last round finds none, the revision is good.
-        let is_equal = self.wanted.is_none() && self.percent.is_none() && at_last;
+        // If any loss is searched for and the last round rules out one that `bench` would notice,
+        // the revision is good.
+        let is_any = self.wanted.is_none() && self.percent.is_none();
+        let is_equal = is_any && at_last && ratio.low > 1.0 - NOTICEABLE / 100.0;
         let verdict = match decision {
             Decision::Slower => Verdict::Bad,
             Decision::NotSlower => Verdict::Good,
@@ -281,5 +282,36 @@ impl<'a> Bench<'a> {
             rounds,
         });
         Judgement { measured, ..Judgement::new(verdict, why) }
+    }
+}
+
+/// A test with its ratio, its limit and its number of rounds.
+type Compared<'a> = (&'a str, Ratio, f64, usize);
+
+/// Returns the slowest of the tests that are certainly slower, or else of those that may be: the
+/// noise of one test does not hide the loss in another.
+fn worst<'a>(tests: impl Iterator<Item = Compared<'a>>) -> Option<Compared<'a>> {
+    tests.min_by(|(_, a, a_limit, _), (_, b, b_limit, _)| {
+        let decisions = a.compare(*a_limit).cmp(&b.compare(*b_limit));
+        decisions.then(a.estimate.total_cmp(&b.estimate))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certain_loss_counts_before_a_noisy_one_and_that_before_none() {
+        let test = |name, estimate, low, high| (name, Ratio { estimate, low, high }, 0.99, 8);
+        let noisy = test("noisy", 0.94, 0.8, 1.1);
+        let slower = test("slower", 0.96, 0.95, 0.97);
+        let equal = test("equal", 1.0, 0.995, 1.005);
+        let worst_of = |tests: &[Compared<'static>]| worst(tests.iter().copied()).map(|it| it.0);
+        assert_eq!(worst_of(&[equal, noisy, slower]), Some("slower"));
+        assert_eq!(worst_of(&[equal, noisy]), Some("noisy"));
+        let noisier = test("noisier", 1.05, 0.9, 1.2);
+        assert_eq!(worst_of(&[equal, noisier]), Some("noisier"));
+        assert_eq!(worst_of(&[]), None);
     }
 }
