@@ -62,6 +62,15 @@ const PERMANENT: [&str; 4] = [
 /// an aborted transfer; 28 for a timeout; 35 for an aborted handshake.
 const CURL: [u32; 8] = [5, 6, 7, 18, 28, 35, 52, 56];
 
+/// Git's words for the same failures, after `unable to access 'URL': `.
+const GIT: [&str; 5] = [
+    "Could not resolve host",
+    "Failed to connect",
+    "timed out",
+    "Connection reset",
+    "returned error: 5",
+];
+
 /// Nix's message after Ctrl-C, also if a build has failed before.
 const INTERRUPTED: &str = "interrupted by the user";
 
@@ -88,6 +97,7 @@ pub fn transient(failure: &Failure) -> Option<Transient> {
         let is_network_failure = |line: &String| {
             CURL.iter().any(|code| line.contains(&format!("curl: ({code})")))
                 || is_transient_download(line)
+                || GIT.iter().any(|cause| line.contains("unable to access") && line.contains(cause))
         };
         return failure
             .row

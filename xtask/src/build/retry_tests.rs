@@ -96,6 +96,15 @@ fn a_network_failure_is_transient() {
     ] {
         assert_eq!(explain(recording, 0).0, Some(Transient::Network), "{recording}");
     }
+    // fetchgit quotes Git 2.47.
+    let curl = "curl: (6) Could not resolve host: nowhere.invalid";
+    let git = |cause: &str| {
+        let line = format!("fatal: unable to access 'https://nowhere.invalid/x/': {cause}");
+        explain(&recorded!("fetcher-no-host").replace(curl, &line), 0).0
+    };
+    assert_eq!(git("Could not resolve host: nowhere.invalid"), Some(Transient::Network));
+    assert_eq!(git("The requested URL returned error: 503"), Some(Transient::Network));
+    assert_eq!(git("The requested URL returned error: 403"), None);
     // A missing file is permanent.
     let gone = recorded!("cache-busy").replace("503", "404");
     assert_eq!(explain(&gone, 0).0, None);

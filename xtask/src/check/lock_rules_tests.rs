@@ -111,7 +111,8 @@ fn an_input_locked_to_another_repository_is_an_error() {
     assert_eq!(elsewhere(git.clone(), git), none);
     let pinned = |rev: &str| json!({ "type": "git", "url": "https://x.org/n", "rev": rev });
     assert_eq!(elsewhere(pinned("a"), pinned("b")), ["lock-elsewhere"]);
-    // `nix flake update` would update llama.cpp without the checks of `update`, and the lock file of an input may already lock an input of its own to another repository.
+    // `nix flake update` would update llama.cpp without the checks of `update`, and the lock file
+    // of an input may already lock an input of its own to another repository.
     for (node, advised, severity) in [
         ("nixpkgs_2", true, Severity::Error),
         ("llama-cpp", false, Severity::Error),
