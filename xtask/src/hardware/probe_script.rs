@@ -38,7 +38,9 @@ fn run_shell(target: &Target, argv: &[&str]) -> Result<String> {
         Exit::Code(0) => Ok(printed.stdout),
         Exit::Interrupted => bail!(Interrupted),
         exit => {
-            let last = printed.stderr.trim_end().lines().last().unwrap_or_default();
+            // A forced command or nologin(8) prints its message on stdout.
+            let printed = [printed.stdout, printed.stderr].concat();
+            let last = printed.trim_end().lines().last().unwrap_or("it printed nothing");
             bail!("the probe failed in the shell of {} ({exit}): {last}", target.name())
         }
     }
@@ -66,6 +68,13 @@ mod tests {
         let script = write + &script.replace("/proc/", &format!("{proc}/"));
         let call = Invocation::new("sh").args(["-c", &script]);
         assert_eq!(process::capture(&call, None).unwrap().stdout_text(), "3 4242\n");
+    }
+
+    #[test]
+    fn the_message_of_a_closed_account_is_quoted() {
+        let script = "echo 'This account is closed.'; exit 1";
+        let error = run_shell(&Target::Local, &["sh", "-c", script]).unwrap_err().to_string();
+        assert!(error.ends_with("local (exit status 1): This account is closed."), "{error}");
     }
 
     #[test]

@@ -73,14 +73,14 @@ impl Ssh {
         Invocation::new("ssh")
             .args(self.ssh_options())
             .args(ours)
-            .args(["--", &self.destination])
+            .args(["--", &self.address])
             .ends_with_us()
     }
 
     /// Whether the user's configuration already shares connections.
     fn is_shared_by_the_user(&self) -> Result<bool> {
         let call = Invocation::new("ssh").args(self.ssh_options()).args(["-G", "--"]);
-        let printed = process::capture(&call.arg(&self.destination), Some(QUICK))?;
+        let printed = process::capture(&call.arg(&self.address), Some(QUICK))?;
         Ok(ssh::shares_connections(&printed.stdout_text()))
     }
 }

@@ -211,7 +211,7 @@ impl Target {
 
 impl Ssh {
     fn build_command(&self, nix: &Nix, drv: &DrvPath) -> Result<Invocation> {
-        let store = store_uri(&self.destination, &self.store);
+        let store = store_uri(&self.address, &self.store);
         let words = ["build", "--no-link", "--print-build-logs", "--eval-store", "auto", "--store"];
         Ok(nix
             .command(words)
@@ -222,7 +222,7 @@ impl Ssh {
     /// Returns the command that copies a closure, without signatures, as local builds have none. If
     /// the target trusts neither this user nor a key, Nix fails and the finding suggests a fix.
     pub(crate) fn copy_command(&self, nix: &Nix, path: &StorePath) -> Result<Invocation> {
-        let store = store_uri(&self.destination, &self.store);
+        let store = store_uri(&self.address, &self.store);
         Ok(nix
             .command(["copy", "--no-check-sigs", "--substitute-on-destination", "--to", &store])
             .arg(path.as_str())

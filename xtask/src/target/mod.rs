@@ -39,8 +39,11 @@ pub enum Target {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ssh {
+    /// The name for output and reports.
     destination: String,
-    /// Options for ssh, such as `-F FILE`.
+    /// Its `user@host`.
+    address: String,
+    /// Options for ssh, such as `-p PORT` or `-F FILE`.
     options: Vec<String>,
     /// Parameters of the target's store, as in `ssh-ng://HOST?NAME=VALUE`. Empty for a machine
     /// with Nix in the default location.
@@ -87,7 +90,11 @@ impl Target {
                 "use `host`, `user@host`, `ssh://user@host:port` or a store, `ssh-ng://host?…`",
             ));
         }
-        Ok(Self::Ssh(Ssh { destination, options, store, shared: None }))
+        let (address, port) = ssh::address(&destination);
+        // Before the user's options, since ssh uses the first port.
+        let port = port.map(|port| ["-p".to_owned(), port.to_string()]);
+        let options = port.into_iter().flatten().chain(options).collect();
+        Ok(Self::Ssh(Ssh { destination, address, options, store, shared: None }))
     }
 
     /// Returns the location of a store path on the target's disk.
@@ -175,7 +182,7 @@ impl Ssh {
     fn command(&self, argv: &[&str]) -> Invocation {
         Invocation::new("ssh").args(self.ssh_options()).args([
             "--",
-            &self.destination,
+            &self.address,
             &ssh::quote(argv),
         ])
     }

@@ -9,27 +9,23 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use crate::findings::finding::{Finding, Severity};
 
-/// Quotes arguments for the target's login shell, a POSIX shell or fish. Backslashes stay outside
-/// of quotes, because fish interprets them inside.
+/// Quotes arguments for the target's login shell, which may be a POSIX shell, fish, csh or Nushell.
+/// They agree only on plain words, and on single quotes around text without newlines, quotes,
+/// exclamation marks and doubled backslashes. So sh decodes the rest, with printf.
 pub fn quote(words: &[&str]) -> String {
-    words.iter().map(|word| quote_word(word)).collect::<Vec<_>>().join(" ")
-}
-
-fn quote_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=+,@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
+    if words.iter().all(|word| !word.is_empty() && word.chars().all(plain)) {
+        return words.join(" ");
     }
-    let mut quoted = String::from("'");
-    for c in word.chars() {
-        match c {
-            '\'' => quoted.push_str(r"'\''"),
-            '\\' => quoted.push_str(r"'\\'"),
-            c => quoted.push(c),
+    let quoted: Vec<_> = words.iter().map(|word| word.replace('\'', r"'\''")).collect();
+    let mut encoded = String::new();
+    for byte in format!("'{}'", quoted.join("' '")).bytes() {
+        match byte {
+            b' '..=b'~' if !b"'\"$`\\!%".contains(&byte) => encoded.push(byte.into()),
+            _ => encoded += &format!("\\{byte:03o}"),
         }
     }
-    quoted.push('\'');
-    quoted
+    format!(r#"sh -c 'eval "exec $(printf "{encoded}")"'"#)
 }
 
 /// Returns why a destination is invalid, if it is. ssh reads a leading dash as an option, and
@@ -44,6 +40,17 @@ pub fn destination_problem(destination: &str) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// Splits `ssh://user@host:port` into `user@host` and the port. Nix before 2.31 passes the host with
+/// its port to ssh, and ssh rejects an IPv6 address in brackets.
+pub fn address(destination: &str) -> (String, Option<u16>) {
+    let text = destination.strip_prefix("ssh://").unwrap_or(destination).trim_end_matches('/');
+    let is_host = |host: &str| host.ends_with(']') || !host.contains(':');
+    let split = text.rsplit_once(':').filter(|(host, _)| is_host(host));
+    let split = split.and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let (host, port) = split.map_or((text, None), |(host, port)| (host, Some(port)));
+    (host.replace(['[', ']'], ""), port)
 }
 
 /// Whether the output of `ssh -G` has settings that share connections.
@@ -77,9 +84,14 @@ pub fn explain(destination: &str, stderr: &str) -> Finding {
             "ssh-host-key-changed",
             format!("{destination}'s host key has changed, so ssh refuses to connect"),
             format!(
-                "if the machine was reinstalled, check its new key and remove the old one with \
-                 `ssh-keygen -R {destination}`; otherwise somebody may be intercepting the \
-                 connection"
+                "if the machine was reinstalled, check its new key and remove the old one{}; \
+                 otherwise somebody may be intercepting the connection",
+                // Its name there may be HostName, `[host]:port` or a hash.
+                stderr
+                    .lines()
+                    .find_map(|line| line.strip_prefix("Offending ")?.split_once(" in "))
+                    .map(|(_, place)| format!(", {}", place.trim()))
+                    .unwrap_or_default()
             ),
         )
     } else if has("Host key verification failed") {
@@ -134,10 +146,14 @@ pub fn explain(destination: &str, stderr: &str) -> Finding {
 const IN_QUERY: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/').remove(b':');
 
-/// Formats a store URI, `ssh-ng://DESTINATION?NAME=VALUE`, and escapes the values.
-pub fn store_uri(destination: &str, parameters: &[(String, String)]) -> String {
-    let destination = destination.strip_prefix("ssh://").unwrap_or(destination);
-    let mut uri = format!("ssh-ng://{destination}");
+/// Formats a store URI, `ssh-ng://ADDRESS?NAME=VALUE`, and escapes the values.
+pub fn store_uri(address: &str, parameters: &[(String, String)]) -> String {
+    let (user, host) = address.rsplit_once('@').map_or(("", address), |(user, host)| (user, host));
+    let at = if user.is_empty() { "" } else { "@" };
+    let mut uri = match host.contains(':') {
+        true => format!("ssh-ng://{user}{at}[{host}]"),
+        false => format!("ssh-ng://{address}"),
+    };
     for (index, (name, value)) in parameters.iter().enumerate() {
         uri.push(if index == 0 { '?' } else { '&' });
         uri.push_str(name);
@@ -186,7 +202,10 @@ pub fn explain_copy(destination: &str, stderr: &str) -> Option<Finding> {
             format!("`ssh {destination} nix-collect-garbage` frees unused paths"),
         ));
     }
-    if any(&["nix-daemon: command not found", "nix-daemon: not found", "Unknown command: nix-"]) {
+    // POSIX shells and csh, fish, Nushell.
+    let missing = ["not found", "Unknown command", "neither a Nushell"];
+    let is_missing = |line: &str| missing.iter().any(|text| line.contains(text));
+    if stderr.lines().any(|line| line.contains("nix-daemon") && is_missing(line)) {
         return Some(without_nix(destination));
     }
     // After a lost connection, Nix may parse a truncated message as a number, or report an
@@ -258,10 +277,18 @@ mod tests {
     #[test]
     fn only_arguments_without_special_characters_are_unquoted() {
         assert_eq!(quote(&["cat", "--", "/proc/cpuinfo"]), "cat -- /proc/cpuinfo");
-        assert_eq!(quote(&["", "a b", "~", "*"]), "'' 'a b' '~' '*'");
-        assert_eq!(quote(&["it's"]), r"'it'\''s'");
-        assert_eq!(quote(&[r"a\b"]), r"'a'\\'b'");
-        assert_eq!(quote(&["$(reboot)", "`x`", "a;b", "é"]), "'$(reboot)' '`x`' 'a;b' 'é'");
+        let quoted = r#"sh -c 'eval "exec $(printf "\047it\047\134\047\047s\047 \047a b\047")"'"#;
+        assert_eq!(quote(&["it's", "a b"]), quoted);
+    }
+
+    /// csh ends quoted text at a newline and expands `!`, Nushell does not join quoted words, and
+    /// fish reads `\\` and `\'` inside of quotes.
+    #[test]
+    fn every_login_shell_reads_the_quoted_arguments_alike() {
+        let special = quote(&["printf", "%s", "", "'", "!", "a\nb\\", "\\'", "$x`x`\"", "é"]);
+        let text = special.strip_prefix("sh -c '").unwrap().strip_suffix('\'').unwrap();
+        assert!(!text.contains(['\n', '\'', '!']) && text.is_ascii(), "{text}");
+        assert!(text.split('\\').skip(1).all(|it| it.starts_with(['0', '1', '2', '3'])), "{text}");
     }
 
     /// The output of `ssh -G` of OpenSSH 9.2 with different user settings.
@@ -295,6 +322,23 @@ mod tests {
     }
 
     #[test]
+    fn a_port_and_brackets_are_not_part_of_the_address() {
+        for (destination, host, port) in [
+            ("carbon", "carbon", None),
+            ("ssh://me@carbon:2222/", "me@carbon", Some(2222)),
+            ("me@carbon:22", "me@carbon", Some(22)),
+            ("me@fe80::1%eth0", "me@fe80::1%eth0", None),
+            ("ssh://me@[::1]:2222", "me@::1", Some(2222)),
+            ("[::1]", "::1", None),
+            ("carbon:x", "carbon:x", None),
+        ] {
+            assert_eq!(address(destination), (host.to_owned(), port));
+        }
+        assert_eq!(store_uri("me@::1", &[]), "ssh-ng://me@[::1]");
+        assert_eq!(store_uri("::1", &[]), "ssh-ng://[::1]");
+    }
+
+    #[test]
     fn a_store_uri_keeps_its_parameters() {
         let parameter = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(store_uri("me@carbon", &[]), "ssh-ng://me@carbon");
@@ -302,10 +346,10 @@ mod tests {
             parameter("remote-program", "/a b/nix-daemon"),
             parameter("remote-store", "local?root=/x&y"),
         ];
-        let uri = "ssh-ng://carbon:22?remote-program=/a%20b/nix-daemon\
+        let uri = "ssh-ng://carbon?remote-program=/a%20b/nix-daemon\
                    &remote-store=local%3Froot%3D/x%26y";
-        assert_eq!(store_uri("ssh://carbon:22", &parameters), uri);
-        assert_eq!(parse_store_uri(uri), Some(("carbon:22".into(), parameters)));
+        assert_eq!(store_uri("carbon", &parameters), uri);
+        assert_eq!(parse_store_uri(uri), Some(("carbon".into(), parameters)));
         assert_eq!(parse_store_uri("carbon"), None);
         assert_eq!(percent_decode_str("100%, %zz%4").decode_utf8_lossy(), "100%, %zz%4");
     }

@@ -39,12 +39,12 @@ fn the_command_line_is_complete() {
     let Target::Ssh(ssh) = Target::ssh("me@carbon", vec!["-F".into(), "x".into()]).unwrap() else {
         panic!()
     };
-    let call = ssh.command(&["cat", "--", "/a b"]);
+    let call = ssh.command(&["cat", "--", "/a"]);
     assert_eq!(
         call.to_string(),
         "ssh -F x -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=15 \
          -o ServerAliveCountMax=4 -o RequestTTY=no -o RemoteCommand=none -- me@carbon \
-         'cat -- '\\''/a b'\\'''"
+         'cat -- /a'"
     );
     let error = Target::ssh("-oProxyCommand=reboot", vec![]).unwrap_err();
     assert_eq!(code(&error), "ssh-destination");
@@ -199,15 +199,17 @@ fn a_closure_is_copied_and_runs() {
         ("remote-program".to_owned(), daemon),
         ("remote-store".to_owned(), format!("local?root={}", root.display())),
     ];
-    let target = Target::ssh(&store_uri(HOST, &parameters), loopback.ssh_options()).unwrap();
-    for _ in 0..2 {
+    let uri = store_uri(HOST, &parameters);
+    let target = Target::ssh(&uri, loopback.ssh_options()).unwrap();
+    let wrong_port = [&loopback.ssh_options()[..], &["-o".into(), "Port=1".into()]].concat();
+    let with_port = uri.replace(HOST, &format!("{HOST}:{}", loopback.port));
+    for target in [&target, &Target::ssh(&with_port, wrong_port.clone()).unwrap(), &target] {
         target.copy_closure(&nix, &path, &mut |_, _| {}).unwrap();
     }
     let place = target.on_disk(path.as_str());
     assert_eq!(place, format!("{}{path}", root.display()));
     assert_eq!(run(&target, &[&place], SHORT), (Exit::Code(0), "it runs\n".to_owned()));
 
-    let wrong_port = [&loopback.ssh_options()[..], &["-o".into(), "Port=1".into()]].concat();
     let unreachable = Target::ssh(HOST, wrong_port).unwrap();
     let error = unreachable.copy_closure(&nix, &path, &mut |_, _| {}).unwrap_err();
     assert_eq!(code(&error), "ssh-refused");
