@@ -7,8 +7,8 @@ use crate::support::{code, fleet, json, run, stderr, terminal, xtask};
 const LLAMA_BENCH: &str = include_str!("../fixtures/llama-bench/new.jsonl");
 
 const NEEDY: &str = r#"
-    a = host { variant = "one"; needs = package { name = "shared-1"; script = "echo '[1/2] x'; sleep 1; echo > $out"; }; };
-    b = host { variant = "two"; needs = package { name = "shared-1"; script = "echo '[1/2] x'; sleep 1; echo > $out"; }; };
+    a = host { variant = "one"; needs = package { name = "shared-1"; script = "echo '[1/2] x'; sleep 3; echo > $out"; }; };
+    b = host { variant = "two"; needs = package { name = "shared-1"; script = "echo '[1/2] x'; sleep 3; echo > $out"; }; };
     c = host { variant = "lost"; needs = package { name = "gone-1"; script = "echo 'no such header'; exit 1"; }; };
     d = host { variant = "loud"; script = "printf '\\033[2J::error::boo\\n##[error]x\\n'; head -c 2000000 /dev/zero | tr '\\0' y; echo; exit 1"; };
 "#;
