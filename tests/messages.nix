@@ -18,6 +18,33 @@ let
       inherit cudaCapabilities;
     };
 
+  # The messages about a fork, or a llama.cpp of before 2025, that has no loadable backends.
+  ofFork =
+    args:
+    import ../overlays/llama-cpp/problems.nix
+      {
+        inherit lib;
+        kvCache = import ../overlays/llama-cpp/kv-cache.nix { inherit lib; };
+        microarchs = import ../overlays/llama-cpp/microarch.nix { inherit lib; };
+      }
+      (
+        {
+          system = "x86_64-linux";
+          backends = [ "cpu" ];
+          microarch = "znver4";
+          cudaCapabilities = [ ];
+          rocmTargets = [ ];
+          kvCacheTypes = [ ];
+          extraCmakeFlags = [ ];
+          cudaIsUnfree = false;
+          cudaIsUnsupported = false;
+          declared = { };
+          notSplit = "this llama.cpp has no CMake option GGML_BACKEND_DL";
+          option = name: "<${name}>";
+        }
+        // args
+      );
+
   # Expects exactly one message, which contains these strings.
   says = words: messages: {
     expr = {
@@ -139,6 +166,46 @@ in
           extraCmakeFlags = [ "-DGGML_NATIVE=ON" ];
         }
       );
+  "a fork without loadable backends can be built for one CPU" = {
+    expr = ofFork { };
+    expected = [ ];
+  };
+  # CMake would ignore the option, and the build would use plain SSE2.
+  "but not for all of them" =
+    says
+      [
+        "<microarch> is \"dispatch\""
+        "no CMake option GGML_CPU_ALL_VARIANTS"
+        "name the CPU."
+      ]
+      (ofFork {
+        microarch = "dispatch";
+      });
+  "nor for a list" =
+    says
+      [
+        "<microarch> is a list"
+        "name one CPU."
+      ]
+      (ofFork {
+        microarch = [
+          "tigerlake"
+          "znver4"
+        ];
+      });
+  "nor with several GPU backends" =
+    says
+      [
+        "<backends> lists several"
+        "no CMake option GGML_BACKEND_DL"
+        "name one."
+      ]
+      (ofFork {
+        backends = [
+          "cuda"
+          "rocm"
+        ];
+      });
   "all errors are reported at once" = {
     expr = lib.length (
       problems x86 {

@@ -15,6 +15,8 @@
   rocmTargets,
   kvCacheTypes,
   extraCmakeFlags,
+  # The CMake options that this llama.cpp declares.
+  declared,
   # Whether nixpkgs refuses the CUDA libraries; evaluated only for cuda.
   cudaIsUnfree,
   cudaIsUnsupported,
@@ -56,6 +58,7 @@ let
     ) names
   );
   isList = lib.length names != 1;
+  hasDispatch = declared ? GGML_CPU_ALL_VARIANTS;
 in
 lib.optional (
   backends == [ ]
@@ -116,7 +119,15 @@ lib.optional (
 )
 ++ lib.optional (lib.length names > 1 && notSplit != null) (
   "${option "microarch"} is a list, which needs a package built from parts, but ${notSplit}; name "
-  + "one CPU, or set \"dispatch\"."
+  + "one CPU${lib.optionalString hasDispatch ", or set \"dispatch\""}."
+)
+++ lib.optional (microarch == "dispatch" && !hasDispatch) (
+  "${option "microarch"} is \"dispatch\", but this llama.cpp has no CMake option GGML_CPU_ALL_VARIANTS "
+  + "and would use no instruction set that only some CPUs have; name the CPU."
+)
+++ lib.optional (lib.length backends > 1 && !(declared ? GGML_BACKEND_DL)) (
+  "${option "backends"} lists several, but this llama.cpp has no CMake option GGML_BACKEND_DL, which "
+  + "puts them into one package; name one."
 )
 ++ lib.optional (lib.any enablesNative extraCmakeFlags) (
   "${option "extraCmakeFlags"} turns GGML_NATIVE on, which makes ggml ignore every other CPU option "

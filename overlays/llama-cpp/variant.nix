@@ -101,7 +101,7 @@ let
       builtins.intersectAttrs (lib.functionArgs problemsOf) (arguments.normalise args)
       // import ./cuda-verdicts.nix { inherit pkgs; }
       // {
-        inherit system option;
+        inherit declared option system;
         notSplit = wholeBecause args;
       }
     );

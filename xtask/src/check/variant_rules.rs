@@ -26,7 +26,7 @@ pub fn findings(selection: &Selection) -> Vec<Finding> {
         findings.push(Finding::warning(
             "dropped-argument",
             format!(
-                "package.nix of this llama.cpp revision has no argument {}",
+                "this llama.cpp has no argument or CMake option {}",
                 selection.manifest.dropped_arguments.join(", ")
             ),
             "ignore this if you do not need it; otherwise pin another revision",
