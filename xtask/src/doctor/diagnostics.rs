@@ -117,7 +117,7 @@ fn builders(config: &Config) -> Vec<Check> {
 
 fn reach(builder: &Machine) -> Check {
     let Machine { store, ssh_key, .. } = builder;
-    let Some(host) = rules::ssh_destination(store) else {
+    let Some(address) = rules::ssh_destination(store) else {
         return Check::ok("builders", format!("{store} is not an SSH builder"));
     };
     // A daemon reads the key as root.
@@ -127,7 +127,7 @@ fn reach(builder: &Machine) -> Check {
     }
     let options = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=3"];
     let key = ssh_key.iter().flat_map(|key| ["-i", key]);
-    let call = Invocation::new("ssh").args(options).args(key).args(["--", &host, "true"]);
+    let call = Invocation::new("ssh").args(options).args(key).args(address).arg("true");
     match process::read(&call, Some(QUICK)) {
         Ok(_) => Check::ok("builders", format!("{store} is reachable")),
         Err(error) => {

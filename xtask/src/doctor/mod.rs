@@ -2,7 +2,7 @@
 //!
 //! Entry points: `command::run`; `diagnostics` queries, `rules` decides.
 //!
-//! Imports: system, ui, findings, nix, testbed, fleet, hardware, check, dev.
+//! Imports: system, ui, findings, nix, testbed, fleet, target, hardware, check, dev.
 
 pub mod command;
 pub mod diagnostics;

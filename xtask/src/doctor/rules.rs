@@ -9,6 +9,7 @@ use crate::check::lock_rules;
 use crate::dev::pieces::Item;
 use crate::findings::finding::Severity;
 use crate::nix::lockfile::LockFile;
+use crate::target::ssh;
 use crate::ui::units;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -109,16 +110,17 @@ pub fn check_substituter(url: &str, ping: anyhow::Result<()>) -> Check {
     )
 }
 
-/// Returns the ssh destination of a builder's URL; `None` for a builder without SSH.
-pub fn ssh_destination(builder: &str) -> Option<String> {
+/// Returns ssh's arguments for the address in a builder's URL; `None` for a builder without SSH.
+pub fn ssh_destination(builder: &str) -> Option<Vec<String>> {
     let rest = match builder.split_once("://") {
         Some(("ssh" | "ssh-ng", rest)) => rest,
         Some(_) => return None,
         None => builder,
     };
     let host = rest.split(['?', '/']).next().filter(|host| !host.is_empty())?;
-    // Only a URL may name a port or an IPv6 address in brackets.
-    Some(if host.contains(':') { format!("ssh://{host}") } else { host.to_owned() })
+    let (address, port) = ssh::address(host);
+    let port = port.map(|port| ["-p".to_owned(), port.to_string()]);
+    Some(port.into_iter().flatten().chain(["--".to_owned(), address]).collect())
 }
 
 pub fn check_free_space(name: &'static str, folder: &str, free: u64) -> Check {
@@ -250,9 +252,9 @@ mod tests {
 
     #[test]
     fn ssh_destinations_of_builders_are_found() {
-        let names = ["ssh-ng://me@big", "old", "ssh://x?a=b", "ssh-ng://me@big:23"];
-        let hosts = names.map(|name| ssh_destination(name).unwrap());
-        assert_eq!(hosts, ["me@big", "old", "x", "ssh://me@big:23"]);
+        let names = ["ssh-ng://me@big", "old", "ssh://x?a=b", "ssh-ng://me@big:23", "ssh://[::1]"];
+        let hosts = names.map(|name| ssh_destination(name).unwrap().join(" "));
+        assert_eq!(hosts, ["-- me@big", "-- old", "-- x", "-p 23 -- me@big", "-- ::1"]);
         assert_eq!(ssh_destination("unix:///run/nix"), None);
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::nix::machines::machines;
+use crate::nix::machines::{entries, machines};
 use crate::nix::program::Nix;
 use crate::system::process;
 
@@ -27,13 +27,14 @@ fn with_keep_alive(options: &str) -> String {
     format!("{options} {KEEP_ALIVE}").trim_start().to_owned()
 }
 
-/// Returns the list of builders of Nix's setting `builders`: the setting itself, or the content of
-/// the file after `@`, by default /etc/nix/machines.
+/// Returns the list of builders of Nix's setting `builders`, in which the content of a file replaces
+/// each `@FILE`, by default /etc/nix/machines.
 pub fn builder_list(setting: &str) -> String {
-    match setting.trim().strip_prefix('@') {
-        Some(file) => std::fs::read_to_string(file).unwrap_or_default(),
-        None => setting.to_owned(),
-    }
+    let lines = entries(setting).map(|entry| match entry.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(file.trim()).unwrap_or_default(),
+        None => entry.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The settings in nix.conf. `None`: Nix's default.
@@ -86,6 +87,17 @@ impl Configured {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_and_machines_are_in_one_list() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("machines");
+        std::fs::write(&file, "ssh://a\nssh://b # not ssh://c\n").unwrap();
+        let setting = format!("@ {0} ; ssh://d\n@{0}.missing", file.display());
+        let list = builder_list(&setting);
+        let stores: Vec<&str> = machines(&list).map(|machine| machine.store).collect();
+        assert_eq!(stores, ["ssh://a", "ssh://b", "ssh://d"]);
+    }
 
     #[test]
     fn builders_get_keep_alive_options_unless_the_user_set_them() {

@@ -15,11 +15,10 @@ pub struct Machine<'a> {
     pub ssh_key: Option<&'a str>,
 }
 
-/// Parses a `builders` value, or the file that `@FILE` names: one machine per line or between
-/// semicolons, with `#` comments.
+/// Parses a `builders` value or such a file: one machine per line or between semicolons, with `#`
+/// comments.
 pub fn machines(text: &str) -> impl Iterator<Item = Machine<'_>> {
-    let entries = text.lines().flat_map(|line| line.split('#').next().unwrap_or("").split(';'));
-    entries.filter_map(|entry| {
+    entries(text).filter_map(|entry| {
         let mut words = entry.split_whitespace();
         let store = words.next()?;
         let mut column = || words.next().filter(|word| *word != "-");
@@ -29,6 +28,11 @@ pub fn machines(text: &str) -> impl Iterator<Item = Machine<'_>> {
         let in_url = || query.split('&').find_map(|pair| pair.strip_prefix("ssh-key="));
         Some(Machine { store, systems, ssh_key: column().or_else(in_url) })
     })
+}
+
+/// Returns the entries of a `builders` value, each for a machine or a file, `@FILE`.
+pub fn entries(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().flat_map(|line| line.split('#').next().unwrap_or("").split(';')).map(str::trim)
 }
 
 /// Returns the name to print for a store: `ssh-ng://nix@builder?remote-program=…` → `nix@builder`.
