@@ -156,6 +156,21 @@ in
       one = true;
     };
   };
+  # For `inputsFrom` of a dev shell, and assertions about flags.
+  "its inputs and flags are those of a single package" = {
+    expr = {
+      inputs = map (input: "${input}") (tigerlake.buildInputs ++ tigerlake.nativeBuildInputs);
+      inherit (tigerlake) cmakeFlags;
+    };
+    expected =
+      let
+        single = tigerlake.overrideAttrs { };
+      in
+      {
+        inputs = map (input: "${input}") (single.buildInputs ++ single.nativeBuildInputs);
+        inherit (single) cmakeFlags;
+      };
+  };
   "a list that cannot be says why" = {
     expr =
       map (args: lib.length (pkgs.mkLlamaCpp.problems args lib.id)) [

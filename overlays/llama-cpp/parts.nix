@@ -345,16 +345,25 @@ in
   # has copies of the tools.
   join =
     {
-      pname,
+      # The variant as a single package.
+      package,
       tools,
       modules,
       passthru,
-      meta,
     }:
-    runCommand "${pname}-${buildInfo.version}"
+    runCommand "${package.pname}-${buildInfo.version}"
       {
-        inherit pname meta passthru;
+        inherit (package) pname meta;
         inherit (buildInfo) version;
+        # What dev shells (`inputsFrom`) and the flakes of users read.
+        passthru = passthru // {
+          inherit (package)
+            buildInputs
+            cmakeFlags
+            nativeBuildInputs
+            src
+            ;
+        };
       }
       ''
         folder=libexec/llama-cpp

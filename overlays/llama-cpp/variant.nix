@@ -349,11 +349,10 @@ let
             }) all;
           };
           result = parts.join {
-            inherit (package) pname meta;
+            inherit package;
             tools = parts.revised tools;
             modules = partsOf;
             passthru = {
-              inherit (package) src;
               llamaCpp = joinedManifest;
               parts = lib.listToAttrs (map (part: lib.nameValuePair part.pname part) all);
               tests = testsOf result joinedManifest;
