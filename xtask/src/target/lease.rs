@@ -63,3 +63,19 @@ impl Target {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::process::{self, Invocation};
+
+    #[test]
+    fn the_answer_has_its_own_line_after_an_incomplete_one() {
+        let cache = tempfile::tempdir().unwrap();
+        let call = Invocation::new("sh")
+            .args(["-c", &format!("printf 'Welcome '\n{LOCK}"), "llamafleet", "me"])
+            .env("XDG_CACHE_HOME", cache.path());
+        let printed = process::capture(&call, Some(SHORT)).unwrap().stdout_text();
+        assert!(printed.lines().any(|line| line == "locked"), "{printed}");
+    }
+}

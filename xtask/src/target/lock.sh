@@ -9,7 +9,7 @@ if ! command -v flock >/dev/null 2>&1 || ! mkdir -p -- "$dir" || ! true >>"$file
 fi 2>/dev/null
 exec 9<>"$file"
 if ! flock -n 9; then
-    printf 'busy %s\n' "$(head -n 1 "$file")"
+    printf '\nbusy %s\n' "$(head -n 1 "$file")"
     [ "$2" = wait ] || exit 0
     # Ends with the connection also while it waits.
     exec 3<&0
@@ -21,5 +21,6 @@ if ! flock -n 9; then
     kill "$watching" 2>/dev/null
 fi
 printf '%s\n' "$1" >"$file"
-echo locked
+# On its own line, even if the login shell printed an incomplete one.
+printf '\nlocked\n'
 while read -r _; do :; done
