@@ -142,8 +142,8 @@ impl Target {
         on_line: &mut dyn FnMut(Source, &[u8]),
     ) -> Result<()> {
         let Self::Ssh(ssh) = self else { return Ok(()) };
-        let call = ssh.copy_command(nix, path)?.ends_when_stalled(SILENCE);
-        self.run_nix(&call, on_line, |exit, printed| {
+        let call = |ssh: &Ssh| Ok(ssh.copy_command(nix, path)?.ends_when_stalled(SILENCE));
+        ssh.run_nix(call, on_line, |call, exit, printed| {
             anyhow!("`{call}`: {exit}\n{}", printed.trim_end())
         })
     }
@@ -162,8 +162,8 @@ impl Target {
         on_line: &mut dyn FnMut(Source, &[u8]),
     ) -> Result<()> {
         let Self::Ssh(ssh) = self else { bail!("not a remote target") };
-        let call = ssh.build_command(nix, drv)?;
-        self.run_nix(&call, on_line, |exit, printed| {
+        let call = |ssh: &Ssh| ssh.build_command(nix, drv);
+        ssh.run_nix(call, on_line, |call, exit, printed| {
             let lines: Vec<&str> = printed.trim_end().lines().collect();
             let end = lines[lines.len().saturating_sub(12)..].join("\n");
             let name = self.name();
@@ -174,7 +174,9 @@ impl Target {
             ))
         })
     }
+}
 
+impl Ssh {
     /// Runs a local Nix command on the target's store.
     ///
     /// # Errors
@@ -182,12 +184,13 @@ impl Target {
     /// output.
     fn run_nix(
         &self,
-        call: &Invocation,
+        command: impl Fn(&Self) -> Result<Invocation>,
         on_line: &mut dyn FnMut(Source, &[u8]),
-        failure: impl FnOnce(Exit, &str) -> Error,
+        failure: impl FnOnce(&Invocation, Exit, &str) -> Error,
     ) -> Result<()> {
+        let call = command(self)?;
         let mut printed = String::new();
-        let exit = process::stream(call, None, &mut |source, line| {
+        let exit = process::stream(&call, None, &mut |source, line| {
             if printed.len() > OUTPUT_LIMIT {
                 let cut = printed.len() - OUTPUT_LIMIT / 2;
                 let cut = (cut..).find(|cut| printed.is_char_boundary(*cut)).unwrap_or_default();
@@ -197,19 +200,22 @@ impl Target {
             printed.push('\n');
             on_line(source, line);
         })?;
+        // Nix is not prepared for an sshd that refuses it a session on the shared connection
+        // (MaxSessions), so that ssh opens another.
+        if self.shared.is_some() && printed.contains("protocol mismatch, got 'started") {
+            return Self { shared: None, ..self.clone() }.run_nix(command, on_line, failure);
+        }
         match exit {
             Exit::Code(0) => Ok(()),
             Exit::Interrupted => bail!(Interrupted),
-            Exit::Stalled => bail!(ssh::stalled(self.name(), SILENCE)),
-            exit => Err(match explain_copy(self.name(), &printed) {
+            Exit::Stalled => bail!(ssh::stalled(&self.destination, SILENCE)),
+            exit => Err(match explain_copy(&self.destination, &printed) {
                 Some(finding) => finding.into(),
-                None => failure(exit, &printed),
+                None => failure(&call, exit, &printed),
             }),
         }
     }
-}
 
-impl Ssh {
     fn build_command(&self, nix: &Nix, drv: &DrvPath) -> Result<Invocation> {
         let store = store_uri(&self.address, &self.store);
         let words = ["build", "--no-link", "--print-build-logs", "--eval-store", "auto", "--store"];

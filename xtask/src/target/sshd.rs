@@ -31,6 +31,11 @@ pub struct LoopbackSshd {
 
 impl LoopbackSshd {
     pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// Starts an sshd with further lines of configuration.
+    pub fn start_with(more: &str) -> Self {
         let programs = PROGRAMS.into_iter().map(PathBuf::from);
         let program = programs.into_iter().find(|program| program.is_file());
         let program = program.or_else(|| process::which("sshd")).expect("no sshd: run setup");
@@ -50,7 +55,7 @@ impl LoopbackSshd {
             let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             let port = free.local_addr().unwrap().port();
             drop(free);
-            configure(folder.path(), port);
+            configure(folder.path(), port, more);
             let config = folder.path().join("sshd_config");
             let call = Invocation::new(&program).args(["-D", "-e", "-f"]).arg(config);
             let daemon = Background::start(&call).unwrap();
@@ -77,14 +82,14 @@ impl LoopbackSshd {
     }
 }
 
-fn configure(folder: &Path, port: u16) {
+fn configure(folder: &Path, port: u16, more: &str) {
     let at = |name: &str| folder.join(name).display().to_string();
     let path = std::env::var("PATH").unwrap_or_default();
     let server = format!(
         "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
          StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
          PermitRootLogin prohibit-password\nPrintMotd no\nPrintLastLog no\nUseDNS no\n\
-         SetEnv \"PATH={path}\" \"XDG_CACHE_HOME={}\"\n",
+         SetEnv \"PATH={path}\" \"XDG_CACHE_HOME={}\"\n{more}",
         at("host_key"),
         at("client_key.pub"),
         at("cache")

@@ -174,6 +174,35 @@ fn a_rejected_connection_is_a_finding() {
     assert_eq!(rejection(&["-o", "PubkeyAuthentication=no"]), "ssh-auth-refused");
 }
 
+/// Returns the URI of a store of the server's own.
+fn separate_store(loopback: &LoopbackSshd, nix: &Nix) -> String {
+    let daemon = nix.program.with_file_name("nix-daemon");
+    let daemon = if daemon.exists() { daemon.display().to_string() } else { "nix-daemon".into() };
+    let root = loopback.folder().join("target");
+    let parameters = [
+        ("remote-program".to_owned(), daemon),
+        ("remote-store".to_owned(), format!("local?root={}", root.display())),
+    ];
+    store_uri(HOST, &parameters)
+}
+
+/// The lease is the only session of the shared connection.
+#[test]
+fn a_closure_is_copied_if_sshd_allows_one_session_per_connection() {
+    let loopback = LoopbackSshd::start_with("MaxSessions 1\n");
+    let nix = Nix::find(&paths::home().unwrap()).unwrap();
+    let file = loopback.folder().join("one-session");
+    fs::write(&file, loopback.folder().to_str().unwrap()).unwrap();
+    let add = nix.command(["store", "add-file"]).arg(&file);
+    let path = StorePath::new(process::read(&add, Some(Duration::from_secs(60))).unwrap());
+    let uri = separate_store(&loopback, &nix);
+    let mut target = Target::ssh(&uri, loopback.ssh_options()).unwrap();
+    let _connection = target.connect().unwrap().unwrap();
+    let _lease = target.lock("test", None).unwrap();
+    target.copy_closure(&nix, &path, &mut |_, _| {}).unwrap();
+    assert!(Path::new(&target.on_disk(path.as_str())).is_file());
+}
+
 /// Tests a real `nix copy` over a real sshd into a separate store.
 #[test]
 fn a_closure_is_copied_and_runs() {
@@ -192,14 +221,7 @@ fn a_closure_is_copied_and_runs() {
         .arg(expression);
     let path = StorePath::new(process::read(&build, Some(Duration::from_secs(60))).unwrap());
 
-    let daemon = nix.program.with_file_name("nix-daemon");
-    let daemon = if daemon.exists() { daemon.display().to_string() } else { "nix-daemon".into() };
-    let root = loopback.folder().join("target");
-    let parameters = [
-        ("remote-program".to_owned(), daemon),
-        ("remote-store".to_owned(), format!("local?root={}", root.display())),
-    ];
-    let uri = store_uri(HOST, &parameters);
+    let uri = separate_store(&loopback, &nix);
     let target = Target::ssh(&uri, loopback.ssh_options()).unwrap();
     let wrong_port = [&loopback.ssh_options()[..], &["-o".into(), "Port=1".into()]].concat();
     let with_port = uri.replace(HOST, &format!("{HOST}:{}", loopback.port));
@@ -207,7 +229,7 @@ fn a_closure_is_copied_and_runs() {
         target.copy_closure(&nix, &path, &mut |_, _| {}).unwrap();
     }
     let place = target.on_disk(path.as_str());
-    assert_eq!(place, format!("{}{path}", root.display()));
+    assert_eq!(place, format!("{}/target{path}", loopback.folder().display()));
     assert_eq!(run(&target, &[&place], SHORT), (Exit::Code(0), "it runs\n".to_owned()));
 
     let unreachable = Target::ssh(HOST, wrong_port).unwrap();
