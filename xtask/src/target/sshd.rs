@@ -1,7 +1,7 @@
 //! A real sshd on loopback as the target of tests. It runs as the current user with temporary
 //! keys, and reads and writes nothing outside its folder.
 
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,9 +10,10 @@ use std::{fs, thread};
 use tempfile::TempDir;
 
 use crate::dev::debian;
+use crate::nix::program::Nix;
 use crate::system::background::Background;
-use crate::system::disk;
 use crate::system::process::{self, Invocation};
+use crate::system::{disk, paths};
 use crate::target::Target;
 
 /// The host's name in the ssh configuration.
@@ -30,15 +31,19 @@ pub struct LoopbackSshd {
 }
 
 impl LoopbackSshd {
-    pub fn start() -> Self {
+    /// Starts an sshd. Without the program, prints that the test is skipped and returns none.
+    pub fn start() -> Option<Self> {
         Self::start_with("")
     }
 
     /// Starts an sshd with further lines of configuration.
-    pub fn start_with(more: &str) -> Self {
-        let programs = PROGRAMS.into_iter().map(PathBuf::from);
-        let program = programs.into_iter().find(|program| program.is_file());
-        let program = program.or_else(|| process::which("sshd")).expect("no sshd: run setup");
+    pub fn start_with(more: &str) -> Option<Self> {
+        let mut programs = PROGRAMS.into_iter().map(PathBuf::from);
+        let program = programs.find(|program| program.is_file());
+        let Some(program) = program.or_else(|| process::which("sshd")) else {
+            skip("this machine has no sshd: run `cargo xtask setup`");
+            return None;
+        };
         let folder = tempfile::Builder::new().prefix("xtask-sshd-").tempdir().unwrap();
         for name in ["host_key", "client_key"] {
             let words = ["-q", "-t", "ed25519", "-N", "", "-C", HOST, "-f"];
@@ -60,7 +65,7 @@ impl LoopbackSshd {
             let call = Invocation::new(&program).args(["-D", "-e", "-f"]).arg(config);
             let daemon = Background::start(&call).unwrap();
             if answers(port, &daemon) {
-                return Self { _daemon: daemon, port, folder };
+                return Some(Self { _daemon: daemon, port, folder });
             }
             printed = daemon.printed();
         }
@@ -80,6 +85,20 @@ impl LoopbackSshd {
         let options = options.iter().map(|option| (*option).to_owned());
         Target::ssh(HOST, self.ssh_options().into_iter().chain(options).collect()).unwrap()
     }
+}
+
+/// Returns Nix. Without it, prints that the test is skipped and returns none.
+pub fn nix_or_skip() -> Option<Nix> {
+    let nix = Nix::find(&paths::home().unwrap()).ok();
+    if nix.is_none() {
+        skip("this machine has no Nix: run `cargo xtask setup`");
+    }
+    nix
+}
+
+fn skip(why: &str) {
+    // Not `eprintln!`: the test runner shows its output only for failed tests.
+    std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes()).unwrap();
 }
 
 fn configure(folder: &Path, port: u16, more: &str) {

@@ -7,10 +7,9 @@ use std::{fs, thread};
 use super::*;
 use crate::nix::names::{StorePath, nix_string};
 use crate::nix::program::Nix;
-use crate::system::paths;
 use crate::system::process::capture;
 use crate::target::ssh::store_uri;
-use crate::target::sshd::{HOST, LoopbackSshd};
+use crate::target::sshd::{HOST, LoopbackSshd, nix_or_skip};
 
 const SECONDS_5: Duration = Duration::from_secs(5);
 
@@ -52,7 +51,7 @@ fn the_command_line_is_complete() {
 
 #[test]
 fn special_characters_arrive_unchanged() {
-    let loopback = LoopbackSshd::start();
+    let Some(loopback) = LoopbackSshd::start() else { return };
     let words =
         ["a b", "it's", "$(reboot)", "`x`", "a\nb", "-rf", "\\", "\\'", "*", "", "é\"", "!"];
     let argv = [&["printf", "%s|"], &words[..]].concat();
@@ -63,7 +62,7 @@ fn special_characters_arrive_unchanged() {
 
 #[test]
 fn the_first_bytes_of_a_file_are_read_unchanged() {
-    let loopback = LoopbackSshd::start();
+    let Some(loopback) = LoopbackSshd::start() else { return };
     let file = std::env::temp_dir().join(format!("xtask-first-bytes-{}", std::process::id()));
     let content = b"GGUF\0\r\n\xff\n\n\x80 rest";
     fs::write(&file, content).unwrap();
@@ -78,7 +77,7 @@ fn the_first_bytes_of_a_file_are_read_unchanged() {
 
 #[test]
 fn exit_statuses_and_signals_are_the_same_as_locally() {
-    let loopback = LoopbackSshd::start();
+    let Some(loopback) = LoopbackSshd::start() else { return };
     for target in [Target::Local, loopback.target(&[])] {
         let ended = |script| run(&target, &["sh", "-c", script], SECONDS_5).0;
         assert_eq!(ended("exit 0"), Exit::Code(0));
@@ -90,7 +89,7 @@ fn exit_statuses_and_signals_are_the_same_as_locally() {
 
 #[test]
 fn a_remote_program_ends_after_its_timeout() {
-    let loopback = LoopbackSshd::start();
+    let Some(loopback) = LoopbackSshd::start() else { return };
     let marker = format!("97{}", std::process::id());
     let started = Instant::now();
     let (exit, _) = run(&loopback.target(&[]), &["sleep", &marker], Duration::from_secs(1));
@@ -102,7 +101,7 @@ fn a_remote_program_ends_after_its_timeout() {
 /// Also with kill -9, after which this process can do nothing.
 #[test]
 fn a_remote_program_ends_if_this_process_is_killed() {
-    let loopback = LoopbackSshd::start();
+    let Some(loopback) = LoopbackSshd::start() else { return };
     let marker = format!("98{}", std::process::id());
     let target = loopback.target(&[]);
     let argv = ["sleep".to_owned(), marker.clone()];
@@ -135,7 +134,7 @@ fn assert_gone(marker: &str) {
 
 #[test]
 fn a_file_is_sent_once_and_a_damaged_copy_is_replaced() {
-    let loopback = LoopbackSshd::start();
+    let Some(loopback) = LoopbackSshd::start() else { return };
     let target = loopback.target(&[]);
     let file = loopback.folder().join("it's a $model.gguf");
     let bytes: Vec<u8> = (0..300_000_u32).map(|i| i.to_le_bytes()[i as usize % 2]).collect();
@@ -157,7 +156,7 @@ fn a_file_is_sent_once_and_a_damaged_copy_is_replaced() {
 
 #[test]
 fn a_rejected_connection_is_a_finding() {
-    let loopback = LoopbackSshd::start();
+    let Some(loopback) = LoopbackSshd::start() else { return };
     let rejection = |options: &[&str]| {
         let target = loopback.target(options);
         code(&target.run(&["true"], SECONDS_5, &mut |_, _| {}).unwrap_err())
@@ -189,8 +188,8 @@ fn separate_store(loopback: &LoopbackSshd, nix: &Nix) -> String {
 /// The lease is the only session of the shared connection.
 #[test]
 fn a_closure_is_copied_if_sshd_allows_one_session_per_connection() {
-    let loopback = LoopbackSshd::start_with("MaxSessions 1\n");
-    let nix = Nix::find(&paths::home().unwrap()).unwrap();
+    let Some(loopback) = LoopbackSshd::start_with("MaxSessions 1\n") else { return };
+    let Some(nix) = nix_or_skip() else { return };
     let file = loopback.folder().join("one-session");
     fs::write(&file, loopback.folder().to_str().unwrap()).unwrap();
     let add = nix.command(["store", "add-file"]).arg(&file);
@@ -206,8 +205,8 @@ fn a_closure_is_copied_if_sshd_allows_one_session_per_connection() {
 /// Tests a real `nix copy` over a real sshd into a separate store.
 #[test]
 fn a_closure_is_copied_and_runs() {
-    let loopback = LoopbackSshd::start();
-    let nix = Nix::find(&paths::home().unwrap()).unwrap();
+    let Some(loopback) = LoopbackSshd::start() else { return };
+    let Some(nix) = nix_or_skip() else { return };
     let unique = loopback.folder().display().to_string();
     let script = "echo '#!/bin/sh' > $out; echo 'echo it runs' >> $out; chmod +x $out";
     let expression = format!(
