@@ -200,15 +200,15 @@ impl Ssh {
             printed.push('\n');
             on_line(source, line);
         })?;
-        // Nix is not prepared for an sshd that refuses it a session on the shared connection
-        // (MaxSessions), so that ssh opens another.
-        if self.shared.is_some() && printed.contains("protocol mismatch, got 'started") {
-            return Self { shared: None, ..self.clone() }.run_nix(command, on_line, failure);
-        }
         match exit {
             Exit::Code(0) => Ok(()),
             Exit::Interrupted => bail!(Interrupted),
             Exit::Stalled => bail!(ssh::stalled(&self.destination, SILENCE)),
+            // Nix is not prepared for an sshd that refuses it a session on the shared connection
+            // (MaxSessions), so that ssh opens another.
+            _ if self.shared.is_some() && printed.contains("protocol mismatch, got 'started") => {
+                Self { shared: None, ..self.clone() }.run_nix(command, on_line, failure)
+            }
             exit => Err(match explain_copy(&self.destination, &printed) {
                 Some(finding) => finding.into(),
                 None => failure(&call, exit, &printed),

@@ -66,10 +66,10 @@ pub fn shares_connections(settings: &str) -> bool {
 /// Whether a destination is the machine of this name, so that SSH is not needed. Another port may
 /// belong to another machine or to a container.
 pub fn is_machine(destination: &str, machine: &str) -> bool {
-    let host = destination.strip_prefix("ssh://").unwrap_or(destination);
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    let host = host.strip_suffix(":22").unwrap_or(host);
-    !machine.is_empty() && host.eq_ignore_ascii_case(machine)
+    let (address, port) = address(destination);
+    let host = address.rsplit_once('@').map_or(address.as_str(), |(_, host)| host);
+    let is_default = port.is_none_or(|port| port == 22);
+    !machine.is_empty() && is_default && host.eq_ignore_ascii_case(machine)
 }
 
 /// The exit status of ssh's own errors. A program on the target may exit with it, too.
