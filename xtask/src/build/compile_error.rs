@@ -2,7 +2,8 @@
 //!
 //! Pure: no I/O, no clock.
 
-/// How tools mark an error, in lower case and with single spaces. File names and warnings also contain `error`.
+/// How tools mark an error, in lower case and with single spaces. File names and warnings also
+/// contain `error`.
 const MARKS: [&str; 18] = [
     ": error: ",       // gcc, clang, nvcc, glslc, as, nixpkgs' scripts
     ": fatal error: ", // a missing header, a killed compiler
